@@ -38,7 +38,7 @@ def json_text(value: Any, file: TextIO) -> str:
 def print_table(columns: Sequence[str] | Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print rows: aligned on a terminal, separated by tabs without a heading in a pipe.
 
-    Columns that are only names keep all text, in several lines where it is long; a
+    Columns that are only names keep all text, in several lines if it is long; a
     :class:`~jobfleet_cli.table.Column` keeps each row on a line of the terminal.
     """
     if not sys.stdout.isatty():

@@ -25,7 +25,7 @@ HANDLERS = "jobfleet_cli.demo_jobs"
 
 
 class DemoRun:
-    """On the embedded backend in a folder of its own, or on PostgreSQL where that is configured.
+    """On the embedded backend in a folder of its own, or on PostgreSQL if that is configured.
 
     RabbitMQ and Azure Storage may be what a fleet works on: the demo leaves them alone.
     """
@@ -49,7 +49,7 @@ class DemoRun:
         self._code = ExitCode.DONE
 
     async def run(self) -> ExitCode:
-        """Run until Ctrl-C, or until all sample jobs have ended where that was asked for."""
+        """Run until Ctrl-C, or until all sample jobs have ended if that was asked for."""
         fleet = local_fleet(
             self._settings,
             workers=self._workers,

@@ -104,7 +104,7 @@ def clock_probes(backend_name: str, offset: float) -> Sequence[Probe]:
 
 
 async def seal_probes(log: ControlLog, address: str) -> Sequence[Probe]:
-    """Say since when the fleet is sealed, and by whom; nothing where it is not."""
+    """Say since when the fleet is sealed, and by whom; nothing if it is not."""
     try:
         async with asyncio.timeout(SEAL_SECONDS):
             seal = Seal.of(await Seals(log=log, clock=SystemClock()).newest())

@@ -1,4 +1,4 @@
-"""Runs a command's coroutine, on uvloop where it is installed."""
+"""Runs a command's coroutine, on uvloop if it is installed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from jobfleet_protocol.reading.job_selection import PAGE
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """The options that choose jobs; ``None`` where one was not given."""
+    """The options that choose jobs; ``None`` if one was not given."""
 
     states: Sequence[State] | None
     job_type: str | None

@@ -21,7 +21,7 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The options of ``publish`` for one kind of job; ``None`` where it was not."""
+    """The options of ``publish`` for one kind of job; ``None`` if it was not."""
 
     type: str | None = None
     payload: str | None = None

@@ -57,7 +57,7 @@ def configure_logging(
 
     Args:
         one_shot: a command that ends by itself: warnings only, unless a level was asked for.
-        stream: standard error where none is given.
+        stream: standard error if none is given.
 
     Raises:
         SettingsError: the log file cannot be written.

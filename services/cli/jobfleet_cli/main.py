@@ -63,7 +63,7 @@ def main() -> None:
             raise
         discard_output()
         if error.errno == errno.EPIPE:
-            sys.exit(ExitCode.NO)  # as typer does where it is told: `| head` has seen enough
+            sys.exit(ExitCode.NO)  # as typer does if it is told: `| head` has seen enough
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
 

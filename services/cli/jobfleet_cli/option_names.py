@@ -32,7 +32,7 @@ _IN_TEXT = re.compile(rf"\b({'|'.join(name for name in OPTIONS if not name.islow
 
 @contextmanager
 def named_by_options() -> Iterator[None]:
-    """Let a refusal inside name options, ``--every``, where it names fields, ``everySeconds``."""
+    """Let a refusal inside name options, ``--every``, if it names fields, ``everySeconds``."""
     try:
         yield
     except InvalidRequest as error:

@@ -46,7 +46,7 @@ def pause(subject: ControlSubject, name: str, until: str | None, reason: str) ->
 
 
 def resume(subject: ControlSubject, name: str, reason: str) -> None:
-    """End the pause, and say so where there was none: the name may be mistyped."""
+    """End the pause, and say so if there was none: the name may be mistyped."""
 
     def report(changed: bool) -> int:
         if not changed:

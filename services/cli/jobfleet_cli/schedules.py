@@ -274,7 +274,7 @@ def _act(
     *,
     unchanged: str = "",
 ) -> None:
-    """Change a schedule, and say ``unchanged`` where it was so before."""
+    """Change a schedule, and say ``unchanged`` if it was so before."""
 
     def report(changed: bool) -> int:
         if unchanged and not changed:

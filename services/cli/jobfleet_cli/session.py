@@ -83,7 +83,7 @@ def in_session(
     """Open the configured backend, do ``work``, close; or ask the dashboard of ``JOBFLEET_URL``.
 
     Args:
-        remote: what the command does over the API; ``None`` where it needs the storage.
+        remote: what the command does over the API; ``None`` if it needs the storage.
         flags: settings given as flags; ``None`` does not count.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes the index anew from the trail, and the jobs that an ending owes where they are missing."""
+"""Writes the index anew from the trail, and the jobs that an ending owes if they are missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTLED_AFTER = timedelta(minutes=10)
 async def rebuild_index(session: Session) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
 
-    Callback jobs and successors of ended jobs are submitted where they are missing.
+    Callback jobs and successors of ended jobs are submitted if they are missing.
 
     Open rows whose event never came are removed after an hour: their submitter may still write it.
 

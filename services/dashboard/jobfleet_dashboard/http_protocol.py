@@ -134,7 +134,7 @@ class BoundedHttp(H11Protocol):
         self._drop("the request did not come in time")
 
     def _make_room(self) -> None:
-        """Drop the oldest unfinished request of this address where it has too many."""
+        """Drop the oldest unfinished request of this address if it has too many."""
         address = self.client and self.client[0]
         unfinished = [
             (since, other)

@@ -29,7 +29,7 @@ class QueueLimit:
         """Check the queue that these jobs name, and count them.
 
         Raises:
-            Problem: 429 with ``Retry-After`` where it holds more than the limit.
+            Problem: 429 with ``Retry-After`` if it holds more than the limit.
         """
         if self._max_ready is None:
             return

@@ -12,7 +12,7 @@ from jobfleet_publisher.sync import Publisher
 def get_publisher() -> Publisher:
     """Return the project's publisher, which the first call in a process opens.
 
-    ``settings.JOBFLEET``, where it is set, stands above the environment:
+    ``settings.JOBFLEET``, if it is set, stands above the environment:
     ``JOBFLEET = {"data_dir": BASE_DIR / "jobs"}``.
 
     Raises:

@@ -24,7 +24,7 @@ class JobDetails:
     Attributes:
         max_attempts: ``None`` right after the submit, where the request does not say.
         result: what the handler returned, as JSON; ``None`` unless ``completed``. The text
-            ``encrypted (key …)`` where this process cannot decode it.
+            ``encrypted (key …)`` if this process cannot decode it.
         error: why attempt or job failed; ``None`` if the newest event has no error.
         message: the newest event's message, for people.
     """

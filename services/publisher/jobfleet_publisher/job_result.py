@@ -28,7 +28,7 @@ class JobResult:
         state: one of the terminal states.
         result: what the handler returned, as JSON; ``None`` unless ``completed``. Encoded, where
             this process lacks the codec or the key: :meth:`unwrap` then says so.
-        error: what the last attempt raised; ``None`` where nothing did.
+        error: what the last attempt raised; ``None`` if nothing did.
         message: the last event's message, for people.
     """
 

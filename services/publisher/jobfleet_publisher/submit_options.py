@@ -14,8 +14,8 @@ class JobOptions(TypedDict, total=False):
     """Options that may hold for several jobs at once.
 
     Attributes:
-        name: what people read; the type where none is given.
-        priority: 0 to 9, higher first, 5 where none is given.
+        name: what people read; the type if none is given.
+        priority: 0 to 9, higher first, 5 if none is given.
         lock_key: jobfleet starts one job of a key at a time. After a pause a handler that is
             being stopped may still overlap the next one.
         lock_slots: how many jobs of the lock key may run at the same time, instead of one.
@@ -23,7 +23,7 @@ class JobOptions(TypedDict, total=False):
         run_at: aware time before which it does not start; ``delay`` counts from now instead.
         max_attempts: first run included.
         on_lost: ``fail`` ends a job whose worker was lost, instead of starting it again.
-        max_takeovers: how many lost workers in a row it survives, 5 where none is given.
+        max_takeovers: how many lost workers in a row it survives, 5 if none is given.
         timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
             ``timedelta``.
         callback_url: receives the final result, signed.

@@ -10,7 +10,7 @@ from typing import Any
 def traced(context: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return a job's context with the current OpenTelemetry span's ``traceparent``.
 
-    Unchanged where it names one already, and where no span is current.
+    Unchanged if it names one already, or if no span is current.
     """
     if context is not None and "traceparent" in context:
         return context

@@ -90,7 +90,7 @@ class HandlerRun:
 
     @property
     def error(self) -> JobError | None:
-        """What it raised or why it was stopped; ``None`` where it returned or deferred."""
+        """What it raised or why it was stopped; ``None`` if it returned or deferred."""
         match self.outcome:
             case AttemptFailed(error):
                 return error
@@ -136,7 +136,7 @@ async def run_handler(
         payload: what a publisher takes: JSON, a dataclass, a pydantic model. It is made JSON and
             validated against the handler's annotation, as in a worker.
         attempt: number of this attempt, from 1.
-        epoch: the fencing token; the attempt's number where none is given.
+        epoch: the fencing token; the attempt's number if none is given.
         last_checkpoint: what an earlier attempt is to have kept.
         request: ``context.request``: headers, route and query parameters.
         cancel_at_step: cancel the job once the handler has reported this step.

@@ -89,16 +89,16 @@ class Backend:
             timeouts (1 s connect, 3 s read), no retries. Call it and close it in that thread.
         probe: asks each server, at most 5 s.
         close: flushes the index and closes connections; safe to call twice.
-        retention: removes histories; ``None`` where nothing can be removed.
+        retention: removes histories; ``None`` if nothing can be removed.
         requests: counts what was sent to the storage; ``None`` if that is not a server.
         clock_offset: seconds by which this machine's clock is ahead of the storage's, negative if
             behind, as its last answers showed; 0 where storage has no clock of its own.
-        openings: makes jobs exist in one transaction; ``None`` where the trail, the index and the
+        openings: makes jobs exist in one transaction; ``None`` if the trail, the index and the
             queue share none: then in three steps.
         coder: encodes the values of jobs before they are stored, if the process has a codec.
         recount: forgets the endings counted before a full hour, which are all recorded again next.
             It does nothing where the trail's own writes count them.
-        transactions: submits inside a user's own transaction; ``None`` where storage has none.
+        transactions: submits inside a user's own transaction; ``None`` if storage has none.
     """
 
     name: str

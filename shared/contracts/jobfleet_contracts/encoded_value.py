@@ -63,7 +63,7 @@ def digest_in(value: Any) -> str | None:
 
 
 def key_in(value: Mapping[str, Any]) -> str:
-    """Return the id of the key of an encoded value; ``?`` where none can be read."""
+    """Return the id of the key of an encoded value; ``?`` if none can be read."""
     key = value[MARK].get("key")
     return key if isinstance(key, str) and KEY_ID.fullmatch(key) else _UNKNOWN
 

@@ -155,7 +155,7 @@ class Event:
         duration_ms: for ``Started`` how long the job was due before, for an ending how long the
             attempt ran; ``None`` if neither is known.
         data: details by status: request, result, error, progress, who asked.
-        salt: random text that the digests of name, message and data begin with; ``None`` where an
+        salt: random text that the digests of name, message and data begin with; ``None`` if an
             erasure has removed it with them.
         data_hash, text_hash: digests of the data, and of name and message.
         hash: covers the row and the row before. ``jobfleet_protocol.trail.chain`` makes the four;
@@ -265,7 +265,7 @@ class Event:
 
     @property
     def steps(self) -> int | None:
-        """How many steps the handler has announced, where it did."""
+        """How many steps the handler has announced, if it did."""
         of = self.data.get("of") if self.step is not None else None
         return of if isinstance(of, int) else None
 

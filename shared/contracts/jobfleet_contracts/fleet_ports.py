@@ -53,7 +53,7 @@ class RateStore(Protocol):
         """Put ``moment`` in the place of the row that was read; durable when this returns.
 
         Args:
-            read: the row as :meth:`read` returned it. ``None``: insert where there is no row.
+            read: the row as :meth:`read` returned it. ``None``: insert if there is no row.
 
         Returns:
             Whether it was written; ``False``: another row is there by now. It may be one's own from

@@ -14,7 +14,7 @@ class GroupMarks(Protocol):
     """
 
     async def insert(self, partition: str, row: str, value: str) -> bool:
-        """Insert a row where none is; durable when this returns.
+        """Insert a row if there is none; durable when this returns.
 
         Returns:
             Whether it was written; ``False``: the row stands already, perhaps from an earlier try.

@@ -230,7 +230,7 @@ class JobQuery:
         """Whether a row has all that a row can show; of ``error_group`` it shows nothing.
 
         Args:
-            text: the text to look for, ``None`` where it was an id that is known to fit.
+            text: the text to look for, ``None`` if it was an id that is known to fit.
         """
         facts, job_type = row.facts, self.job_type
         return (
@@ -248,12 +248,12 @@ class JobQuery:
 
     @property
     def id_tail(self) -> str | None:
-        """The text, where it can be the last eight characters of an id, as lists show them."""
+        """The text, if it can be the last eight characters of an id, as lists show them."""
         return id_tail(self.text)
 
 
 def id_tail(text: str | None) -> str | None:
-    """Return the text in lower case, where it can be the last eight characters of a job id."""
+    """Return the text in lower case, if it can be the last eight characters of a job id."""
     tail = (text or "").casefold()
     return tail if _ID_TAIL.fullmatch(tail) else None
 
@@ -329,7 +329,7 @@ class IndexedEvent:
     """Place of one event in the index; enough to find its copies there.
 
     Attributes:
-        error_group: in which it stands, where it is a failure that ended its job.
+        error_group: in which it stands, if it is a failure that ended its job.
         keys: by which the job is looked up, and when the job was made.
     """
 

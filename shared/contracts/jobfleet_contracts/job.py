@@ -109,7 +109,7 @@ class Then(BaseModel):
         when: ``success`` after a job that completed, ``failure`` after one that failed, timed out
             or was cancelled, ``always`` after either.
         results: payload keys of this job, each with what the worker puts there at the start:
-            ``previous``, the result of the job before; null where it did not complete.
+            ``previous``, the result of the job before; null if it did not complete.
             ``members``, after a group: the list of its members' results, in their order.
     """
 
@@ -158,9 +158,9 @@ class JobRequest(BaseModel):
     """One unit of work as its submitter describes it; unknown fields are refused.
 
     Attributes:
-        job_id: identity; made at submit where nobody gave one.
+        job_id: identity; made at submit if nobody gave one.
         type: which handler runs it.
-        job_name: what people read; the type where nobody gave one.
+        job_name: what people read; the type if nobody gave one.
         payload: the handler's input, any JSON up to 1 MiB.
         priority: 0 to 9, higher first; 0-2 low, 3-6 normal, 7-9 high lane.
         run_at: in the future it makes the job scheduled.
@@ -460,7 +460,7 @@ def _check_successors(then: Any) -> None:
 def _check_credentials(
     request: JobRequest | Then, names: Sequence[tuple[str, str]], path: str = ""
 ) -> None:
-    """Refuse credentials where they have no place: in URLs, and in what every list shows."""
+    """Refuse credentials in URLs, and in what every list shows."""
     for name, field in names:
         if name == "then":
             continue  # each of them is checked for itself

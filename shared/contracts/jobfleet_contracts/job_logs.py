@@ -49,5 +49,5 @@ class JobLogs(Protocol):
         ...
 
     async def remove(self, job_id: str) -> None:
-        """Remove all logs of a job. Quiet where there are none."""
+        """Remove all logs of a job. Do nothing if there are none."""
         ...

@@ -107,7 +107,7 @@ def key_locks(lock_key: str, slots: int) -> tuple[str, ...]:
 
 
 def slots_prefix(lock_key: str, slots: int) -> str:
-    """What the names of a key's slots begin with, where it has several."""
+    """What the names of a key's slots begin with, if it has several."""
     return f"{key_lock(lock_key)}/{slots}/"
 
 

@@ -65,7 +65,7 @@ class LogLine:
         return shown
 
     def encode(self) -> bytes:
-        """Return the line as it is stored, with its end: masked, and cut where it is too long."""
+        """Return the line as it is stored, with its end: masked, and cut if it is too long."""
         line = self._encode(MAX_MESSAGE_CHARACTERS, _kept_fields(self.fields))
         if len(line) <= MAX_LINE_BYTES:
             return line

@@ -76,7 +76,7 @@ _KEY_KINDS = frozenset({
     "license", "master", "private", "secret", "service", "shared", "signing", "ssh", "storage",
     "subscription",
 })  # fmt: skip
-"""What stands before the word "key" where it names a credential: ``key: 5 of 9`` does not."""
+"""What stands before the word "key" if it names a credential: ``key: 5 of 9`` does not."""
 _STARTS_A_LINE = frozenset({"", "export", "set", "-", "#", "$"})
 _CONSTANTS = frozenset({"", "null", "none", "true", "false"})
 _NUMBER = re.compile(r"-?[0-9.]{1,40}")

@@ -21,7 +21,7 @@ class JobError:
     place: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return the wire form; ``place`` is left out where there is none."""
+        """Return the wire form; ``place`` is left out if there is none."""
         error = {"type": self.type, "message": self.message, "traceback": self.traceback}
         return error | {"place": self.place} if self.place else error
 

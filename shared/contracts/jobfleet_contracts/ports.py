@@ -104,7 +104,7 @@ class LeaseStore(Protocol):
         """Lease the lock. Repeating it with the same id is the same acquire, and renews it.
 
         Args:
-            create: create the lock where it is missing. After an error it may be there.
+            create: create the lock if it is missing. After an error it may be there.
 
         Raises:
             LeaseConflict: another lease id holds it.
@@ -122,15 +122,15 @@ class LeaseStore(Protocol):
         ...
 
     async def release(self, lock: str, lease_id: str) -> None:
-        """Give the lease up. Quiet where it is not held any more (a lost reply looks so)."""
+        """Give the lease up. Do nothing if it is not held any more (a lost reply looks so)."""
         ...
 
     async def delete(self, lock: str, lease_id: str) -> None:
-        """Release and remove the lock in one request. Quiet where that was done before."""
+        """Release and remove the lock in one request. Do nothing if that was done before."""
         ...
 
     async def is_leased(self, lock: str) -> bool:
-        """Whether anybody holds the lock now; ``False`` where it is missing."""
+        """Whether anybody holds the lock now; ``False`` if it is missing."""
         ...
 
 
@@ -237,7 +237,7 @@ class Delivery(Protocol):
         ...
 
     async def ack(self) -> None:
-        """Take it off the queue. Quiet where the channel is gone: it will come again."""
+        """Take it off the queue. Do nothing if the channel is gone: it will come again."""
         ...
 
     async def requeue(self) -> None:
@@ -282,7 +282,7 @@ class JobIndex(Protocol):
     """Writer of the copy. Written behind the trail in shared batches; never decides anything."""
 
     async def open(self, row: OpenRow) -> None:
-        """Insert an open row; durable when this returns. Quiet where it is there.
+        """Insert an open row; durable when this returns. Do nothing if it is there.
 
         A row whose event has not come yet then counts as opened now: see ``discard``.
         """
@@ -301,7 +301,7 @@ class JobIndex(Protocol):
         ...
 
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
-        """Remove the open row of this incarnation, after its terminal event. Quiet if gone."""
+        """Remove the open row of this incarnation, after its terminal event. Do nothing if gone."""
         ...
 
     async def discard(self, row: OpenRow) -> None:
@@ -448,5 +448,5 @@ class DeadLetterStore(Protocol):
         ...
 
     async def remove(self, letter_id: str) -> None:
-        """Forget one. Quiet if gone."""
+        """Forget one. Do nothing if gone."""
         ...

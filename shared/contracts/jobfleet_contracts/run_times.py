@@ -213,7 +213,7 @@ def percentile(histogram: Histogram, share: float) -> int | None:
     """Return the duration in milliseconds that ``share`` of all do not exceed, within 5 %.
 
     Returns:
-        ``None`` where no duration is known.
+        ``None`` if no duration is known.
     """
     known = sorted(bucket for bucket, runs in histogram.items() if bucket != UNTIMED and runs > 0)
     sums = list(accumulate(histogram[bucket] for bucket in known))

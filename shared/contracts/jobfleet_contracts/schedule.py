@@ -188,7 +188,7 @@ class Schedule:
         )
 
     def ticks(self, after: datetime, *, anchor: datetime) -> Iterator[datetime]:
-        """Yield the times in UTC strictly after ``after``, without end where there is none.
+        """Yield the times in UTC strictly after ``after``, without end if there is none.
 
         Args:
             anchor: where a fixed interval counts from, unless the rule has a start.

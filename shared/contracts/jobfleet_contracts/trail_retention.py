@@ -38,7 +38,7 @@ class TrailRetention(Protocol):
         ...
 
     async def unlist(self, events: Sequence[IndexedEvent]) -> None:
-        """Remove events from the index. Quiet where they are gone."""
+        """Remove events from the index. Do nothing if they are gone."""
         ...
 
     async def erase(self, job_id: str, *, last: int) -> None:

@@ -19,7 +19,7 @@ class Opening:
     Attributes:
         event: event 1, with its data, however large.
         stored: event 1 as its row holds it, and under which name large data are to be stored.
-        message: ``None`` where the job is due so late that the rescuer publishes it.
+        message: ``None`` if the job is due so late that the rescuer publishes it.
         delay_seconds: until the message shows up.
         notify: whether the commit of a user's transaction wakes waiting workers. The server makes
             each commit that notifies wait for all others that do. Without it workers find the job
@@ -41,7 +41,7 @@ class Opened:
 
     Attributes:
         transaction: its number, to ask whether it was committed.
-        first, head: the job's first and newest event where it existed before; ``None`` if it was
+        first, head: the job's first and newest event if it existed before; ``None`` if it was
             made. Large data of ``first`` are resolved.
     """
 

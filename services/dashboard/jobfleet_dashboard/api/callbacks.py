@@ -50,7 +50,7 @@ async def receive(request: Request, job_id: JobId) -> CallbackAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A body whose signature is right; ``body`` is ``None`` where it is too large to be taken."""
+    """A body whose signature is right; ``body`` is ``None`` if it is too large to be taken."""
 
     body: bytes | None
     size: int

@@ -25,7 +25,7 @@ Time = Annotated[
 
 
 class Document(BaseModel):
-    """Camel case outside; every field is there, ``null`` where it is not known yet."""
+    """Camel case outside; every field is there, ``null`` if it is not known yet."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 

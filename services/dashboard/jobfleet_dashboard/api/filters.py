@@ -1,4 +1,4 @@
-"""Filters of lists: read from the query string, checked, and named where they do not fit."""
+"""Filters of lists: read from the query string, checked, and named if they do not fit."""
 
 from __future__ import annotations
 

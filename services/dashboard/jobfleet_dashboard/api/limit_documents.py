@@ -17,7 +17,7 @@ class SlotHolderDocument(Document):
 
 
 class LimitDocument(Document):
-    """A named limit; ``slots`` or ``rate`` is ``null`` where it does not limit that."""
+    """A named limit; ``slots`` or ``rate`` is ``null`` if it does not limit that."""
 
     name: str
     slots: int | None = Field(description="How many jobs that name it may run at once.")

@@ -98,7 +98,7 @@ async def run_anyway(request: Request, job_id: JobId) -> PauseAnswer:
 
 
 def until_of(body: dict[str, Any]) -> datetime | None:
-    """Return the end of the pause, ``None`` where the body gives none.
+    """Return the end of the pause, ``None`` if the body gives none.
 
     Raises:
         InvalidRequest: it is not a time with a zone.

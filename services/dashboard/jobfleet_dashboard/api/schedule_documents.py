@@ -22,7 +22,7 @@ class ScheduleContent(Document):
 
 
 class ScheduleDocument(Document):
-    """One schedule now; all but ``name`` and ``error`` are ``null`` where it cannot be read."""
+    """One schedule now; all but ``name`` and ``error`` are ``null`` if it cannot be read."""
 
     name: str
     type: str | None

@@ -10,7 +10,7 @@ from jobfleet_dashboard.api.documents import Document, PauseDocument, Time
 
 
 class PercentilesDocument(Document):
-    """Of `count` durations, within 5 %; `null` where there is none."""
+    """Of `count` durations, within 5 %; `null` if there is none."""
 
     count: int
     p50_ms: int | None

@@ -26,7 +26,7 @@ async def job_events(
 ) -> AsyncIterator[Sequence[Event]]:
     """Yield the job's events with ``sequence > after`` without gap or repetition.
 
-    They are decoded where they can be. Ends at shutdown and where the listener is too slow; resume
+    They are decoded if they can be. Ends at shutdown and if the listener is too slow; resume
     with the last sequence seen.
     """
     readable = ReadableTrail(trail)

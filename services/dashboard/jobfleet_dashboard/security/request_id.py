@@ -15,7 +15,7 @@ _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class RequestId:
-    """Takes ``X-Request-ID`` where it is plain, else makes one: ``request.state.request_id``."""
+    """Takes ``X-Request-ID`` if it is plain, else makes one: ``request.state.request_id``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

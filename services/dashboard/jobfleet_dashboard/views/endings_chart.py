@@ -61,7 +61,7 @@ class EndingsChart:
         since, until: the range that the bars cover.
         top: the number that the highest bar stands for.
         labels: x and moment of labels on the axis.
-        before: points of the line of the day before; empty where it is not drawn.
+        before: points of the line of the day before; empty if it is not drawn.
         clock: how its times are told: ``short`` by the time of day, ``day`` with the date.
     """
 

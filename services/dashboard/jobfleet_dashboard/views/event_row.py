@@ -41,7 +41,7 @@ class EventRow:
         tone: state whose colour and sign the line wears.
         gap: time since the event before it, empty for the first.
         measured: what ``duration`` is the time of.
-        details: what unfolds; ``None`` where there is nothing more to tell.
+        details: what unfolds; ``None`` if there is nothing more to tell.
     """
 
     event_id: str

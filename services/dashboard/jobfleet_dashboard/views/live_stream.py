@@ -103,7 +103,7 @@ async def _seal(request: Request) -> Fragment:
 
 
 async def _missed(reader: JobIndexReader, state: PageState) -> Batch | None:
-    """Return the events since the page was rendered, ``None`` where they are not known."""
+    """Return the events since the page was rendered, ``None`` if they are not known."""
     if not state.cursor:
         return None
     try:
@@ -189,7 +189,7 @@ def moment_of(batch: Batch | None, live: LiveHub) -> str:
 
 
 def message(html: str, event_id: str = "") -> bytes:
-    """Return one server-sent event; a comment where there is no HTML."""
+    """Return one server-sent event; a comment if there is no HTML."""
     if not html:
         return NOTHING_NEW
     # A carriage return would end the line too, and user text may hold one.

@@ -32,7 +32,7 @@ class PageState:
 
     @classmethod
     def of(cls, request: Request) -> PageState:
-        """Return what the browser says that it shows; nothing where it makes no sense."""
+        """Return what the browser says that it shows; nothing if it makes no sense."""
         text = request.headers.get("last-event-id") or request.query_params.get("shows", "")
         if len(text) > MAX_CHARACTERS:
             return cls()

@@ -64,7 +64,7 @@ class TimeRange:
         return [("since", format_time(now - WINDOWS[self.window]))] if self.window else []
 
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
-        """Return where it begins and ends, ``None`` where it is open."""
+        """Return where it begins and ends, ``None`` if it is open."""
         if self.window:
             return now - WINDOWS[self.window], None
         return parse_optional_time(self.since or None), parse_optional_time(self.until or None)

@@ -28,7 +28,7 @@ class KeyRefused(ValueError):
 
 
 def read_key(name: str, key_of: KeyOf | str | None, payload: Any) -> str | None:
-    """Return the key of a payload, ``None`` where none is declared.
+    """Return the key of a payload, ``None`` if none is declared.
 
     Raises:
         KeyRefused: it is not a text of 1 to 200 characters on one line, or the function raised.

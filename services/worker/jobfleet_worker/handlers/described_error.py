@@ -91,7 +91,7 @@ def _is_ours(parts: tuple[str, ...]) -> bool:
 
 
 def text_of(error: BaseException) -> str:
-    """Return its text, the name of its type where it has none; a group's names its errors."""
+    """Return its text, the name of its type if it has none; a group's names its errors."""
     if isinstance(error, BaseExceptionGroup):
         own = encodable(cut_text(error_text(error), MAX_MESSAGE_CHARACTERS))
         return cut_message(f"{own}: {named(list(leaves_of(error)))}")

@@ -95,7 +95,7 @@ class ProgressLog:
         await self._trail.write(lambda head: [self._change(head, step) for step in steps])
 
     async def close(self) -> None:
-        """Write the rest before the attempt's ending; quiet where the claim is over."""
+        """Write the rest before the attempt's ending; do nothing if the claim is over."""
         self._closing.set()
         if self._flusher is not None:
             await self._flusher

@@ -367,7 +367,7 @@ class Handlers:
     def refusal_of(self, schedule: Schedule) -> str | None:
         """Return why the handler of its type refuses its payload.
 
-        ``None`` where it takes it, or where another worker has the handler.
+        ``None`` if it takes it, or if another worker has the handler.
         """
         found = self._by_type.get(schedule.job["type"])
         if found is None:

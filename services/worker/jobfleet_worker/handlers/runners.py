@@ -144,7 +144,7 @@ class LoopRunner:
         return self._is_stopped
 
     async def _read_payload(self) -> Any:
-        """Read the payload; in a thread where that runs validators of the user's.
+        """Read the payload; in a thread if that runs validators of the user's.
 
         A slow validator would hold up every other job of this loop, and its own time limit.
         """

@@ -67,7 +67,7 @@ class Submits:
 
         Args:
             payload: what the handler's annotation says.
-            publisher: the one that was started last on this event loop where none is given.
+            publisher: the one that was started last on this event loop if none is given.
             options: as in :meth:`jobfleet_publisher.Publisher.submit`.
 
         Raises:

@@ -16,7 +16,7 @@ _END_OF_HEAD = b"\n\r\n"
 
 
 class BodilessAnswer(ResponseHandler):
-    """Reads one answer and leaves what follows it unread, where it has no body.
+    """Reads one answer and leaves what follows it unread, if it has no body.
 
     The parser is given each head by itself, since it fails on the whole piece otherwise.
     """

@@ -52,7 +52,7 @@ class HttpAnswer:
     Attributes:
         body: text; undecodable bytes are replaced.
         truncated: there was more than is kept.
-        url: where a redirect led, ``None`` where none was followed.
+        url: where a redirect led, ``None`` if none was followed.
     """
 
     status: int

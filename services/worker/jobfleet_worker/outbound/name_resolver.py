@@ -26,7 +26,7 @@ class NameResolver(AbstractResolver):
     """Asks the nameservers of ``/etc/resolv.conf``, and ``/etc/hosts`` before them.
 
     Args:
-        servers: nameservers as ``address:port``; the system's where none are given.
+        servers: nameservers as ``address:port``; the system's if none are given.
     """
 
     def __init__(self, *, servers: Sequence[str] | None = None) -> None:

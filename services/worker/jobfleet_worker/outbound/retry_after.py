@@ -14,7 +14,7 @@ _ASKS = frozenset({408, 429, 503})
 
 
 def retry_after(answer: HttpAnswer) -> timedelta | None:
-    """Return the wait that ``Retry-After`` names, at most a day; ``None`` where it names none."""
+    """Return the wait that ``Retry-After`` names, at most a day; ``None`` if it names none."""
     header = answer.header("Retry-After")
     if header is None or answer.status not in _ASKS:
         return None

@@ -136,7 +136,7 @@ class TargetGuard:
             )
 
     def lists(self, url: URL) -> bool:
-        """Whether the host is named on the allow list; false where there is none."""
+        """Whether the host is named on the allow list; false if there is none."""
         return is_among(url, self._allowed_hosts)
 
     def check_address(self, address: str) -> None:

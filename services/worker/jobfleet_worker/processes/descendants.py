@@ -20,7 +20,7 @@ ENDED = "ZX"
 
 
 def adopt_orphans() -> None:
-    """Become the parent of each descendant whose own parent ends; quiet where that is unknown."""
+    """Become the parent of each descendant whose own parent ends; do nothing if that is unknown."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -64,7 +64,7 @@ def has_children() -> bool:
 
 
 def signal_group(leader: int, number: int) -> None:
-    """Send a signal to a process and to its group; quiet if it has ended."""
+    """Send a signal to a process and to its group; do nothing if it has ended."""
     try:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):  # it has not begun its session yet, or has ended
@@ -72,7 +72,7 @@ def signal_group(leader: int, number: int) -> None:
 
 
 def signal_process(pid: int, number: int) -> None:
-    """Send a signal to one process; quiet if it has ended or is another user's."""
+    """Send a signal to one process; do nothing if it has ended or is another user's."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 

@@ -97,7 +97,7 @@ class _Server:
         return process
 
     def request(self, kind: bytes, number: int, signal_number: int = 0) -> None:
-        """Ask for something to be done to a process; quiet if that or the server has ended."""
+        """Ask for something to be done to a process; do nothing if that or the server has ended."""
         with self._guard, contextlib.suppress(OSError):
             self._control.sendall(REQUEST.pack(kind, number, signal_number))
 
@@ -234,7 +234,7 @@ class ProcessPool:
         return True
 
     def free_place(self, job_id: str) -> None:
-        """Give a job's place to the next; quiet if it has none."""
+        """Give a job's place to the next; do nothing if it has none."""
         if job_id in self._placed:
             self._placed.discard(job_id)
             self.freed += 1

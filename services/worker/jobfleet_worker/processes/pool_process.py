@@ -35,7 +35,7 @@ class PoolSetUp:
     Attributes:
         modules: those of the handlers; imported before the first job.
         hook_modules: those of hooks, which are imported first.
-        main: file of the worker's ``__main__``, where that holds handlers.
+        main: file of the worker's ``__main__``, if that holds handlers.
         argv: the worker's arguments.
         set_up: called first, to log as the worker does.
         max_jobs: how many jobs it runs before it is replaced.

@@ -35,7 +35,7 @@ class GiveBack:
     """Appends ``Deferred`` until storage answers.
 
     Args:
-        retire: lets no claim rest on a lock any more, and releases it; called where nothing can
+        retire: lets no claim rest on a lock any more, and releases it; called if nothing can
             be written for the length of a lease.
     """
 

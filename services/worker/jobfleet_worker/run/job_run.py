@@ -205,7 +205,7 @@ class JobRun:
             _log.exception(ATTEMPT_BROKE)
 
     async def _record(self, outcome: Outcome) -> Event | None:
-        """Write the outcome; ``None`` where nothing was or may be written."""
+        """Write the outcome; ``None`` if nothing was or may be written."""
         try:
             try:
                 return await self._write(outcome)

@@ -143,7 +143,7 @@ class KeptLease:
             watch.on_overdue()
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Run ``callback`` on the owner's loop; quiet where that is closed."""
+        """Run ``callback`` on the owner's loop; do nothing if that is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback, *arguments)
 

@@ -53,7 +53,7 @@ class ProcessGate:
     async def place(self, message: JobMessage) -> AsyncIterator[bool]:
         """Yield whether the job may be claimed: it needs no process, or one is kept for it.
 
-        The runner frees the process when its job has ended; this does so where none has run.
+        The runner frees the process when its job has ended; this does so if none has run.
         """
         found = self._handlers.get(message.request.type)
         if found is None or found.run_in != "process":

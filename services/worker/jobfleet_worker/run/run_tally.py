@@ -31,7 +31,7 @@ class RunTally:
 
         Args:
             head: the newest event that the attempt has written or read.
-            ended: the event that tells its end; ``None`` where the trail did not take one.
+            ended: the event that tells its end; ``None`` if the trail did not take one.
         """
         self.runs += 1
         self.failures += ended is not None and ended.after.state in _FAILED

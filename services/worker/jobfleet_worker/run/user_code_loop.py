@@ -73,7 +73,7 @@ def run_through(
     the task sees it. Threads that user code has left in the default executor are not waited for.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.
+        KeyboardInterrupt: Ctrl-C, if nobody handles SIGINT, after ``work`` was cancelled.
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)

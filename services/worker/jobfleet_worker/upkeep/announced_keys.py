@@ -44,7 +44,7 @@ class AnnouncedKeys:
         await asyncio.Event().wait()
 
     def missing(self, message: JobMessage) -> Mapping[str, str]:
-        """Return the keys that the job's first event may lack; none where it has them.
+        """Return the keys that the job's first event may lack; none if it has them.
 
         Jobs that come by foreign publishers or schedules have none, and so have those that were
         submitted before all submitters knew the keys.

@@ -27,7 +27,7 @@ class LevelCheck:
         """Return if this release can act on what the fleet has used; waits for an outage to end.
 
         Raises:
-            ReleaseTooOld: it cannot. The worker's row says that it has stopped, where it can be
+            ReleaseTooOld: it cannot. The worker's row says that it has stopped, if it can be
                 written.
         """
         used = await retry_forever(self._announced_and_read, _log_wait)

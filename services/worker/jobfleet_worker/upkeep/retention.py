@@ -192,7 +192,7 @@ class Retention:
         return group is not None and not group.after.state.is_terminal
 
     async def _digest(self, opening: Event) -> str | None:
-        """Return the request's digest; ``None`` where large data were lost, which stops nothing."""
+        """Return the request's digest; ``None`` if large data were lost, which stops nothing."""
         try:
             digest: str | None = (await resolve(opening, self._payloads)).data.get("digest")
         except DataMissing:

@@ -30,7 +30,7 @@ def row_key(sequence: int) -> str:
 
 
 def sequence_of(key: str) -> int:
-    """Return the sequence that a row key names, 0 where it names none."""
+    """Return the sequence that a row key names, 0 if it names none."""
     return _LAST_SEQUENCE - int(key) if key.isdecimal() else 0
 
 

@@ -43,7 +43,7 @@ LIMITS = Limits(inline_bytes=30_000, transaction_rows=100)
 
 
 async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Backend:
-    """Open the schema, and make it where nothing has made it yet.
+    """Open the schema, and make it if nothing has made it yet.
 
     An unreachable server is not an error here: what needs it raises ``BackendUnavailable``.
 

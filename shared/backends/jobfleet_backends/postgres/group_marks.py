@@ -18,7 +18,7 @@ class PostgresGroupMarks:
         self._database = database
 
     async def insert(self, partition: str, row: str, value: str) -> bool:
-        """Insert a row where none is."""
+        """Insert a row if there is none."""
         return await self._database.execute(_INSERT, partition, row, value) == 1
 
     async def read(self, partition: str) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ _BESIDE = (
     "lane smallint, seconds float8, body text, hints text, large_name text, large text"
 )
 # Each part inserts only where event 1 was inserted, which is the check that the job is new. No
-# error is raised where it is not: an error would end a user's transaction. Jobs come in the order
+# error is raised if it is not: an error would end a user's transaction. Jobs come in the order
 # of their ids, so that two processes never wait for each other in a circle. An open row that stands
 # already was written by somebody whose event 1 never came.
 OPEN_JOBS = f"""

@@ -164,11 +164,11 @@ class PostgresLeaseStore:
         await self._database.write(_RENEW, _Lease(lock, lease_id, seconds))
 
     async def release(self, lock: str, lease_id: str) -> None:
-        """Give the lease up; quiet where it is not held."""
+        """Give the lease up; do nothing if it is not held."""
         await self._database.write(RELEASE_LOCK, _Lease(lock, lease_id))
 
     async def delete(self, lock: str, lease_id: str) -> None:
-        """Remove the lock under its live lease; quiet where it is gone or not held."""
+        """Remove the lock under its live lease; do nothing if it is gone or not held."""
         await self._database.write(_DELETE_LOCK, _Lease(lock, lease_id))
 
     async def is_leased(self, lock: str) -> bool:

@@ -57,7 +57,7 @@ class Listener:
                 self._thread.start()
 
     def remove(self, hear: Hear) -> None:
-        """Call it no more; quiet where it was removed before."""
+        """Call it no more; do nothing if it was removed before."""
         with self._turn:
             self._hearers.pop(hear, None)
 

@@ -124,7 +124,7 @@ def migrate(
 
 
 def _make_schema(session: Session, schema: str) -> None:
-    """Only where it is missing: a role that may not create schemas can use one made for it."""
+    """Only if it is missing: a role that may not create schemas can use one made for it."""
     row = session.execute("SELECT to_regnamespace(%s) IS NULL", (f'"{schema}"',)).fetchone()
     if row is not None and row[0]:
         session.execute(f'CREATE SCHEMA "{schema}"'.encode())

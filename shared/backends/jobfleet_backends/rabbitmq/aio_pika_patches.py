@@ -96,7 +96,7 @@ class TolerantConnection(Connection):
 
     @property
     def server_version(self) -> str | None:
-        """The broker's version, where it tells it."""
+        """The broker's version, if it tells it."""
         if self.transport is None:
             return None
         # Only the connection below aio-pika's keeps the properties that the broker sent.

@@ -29,7 +29,7 @@ class RabbitDelivery:
         self._requeue = requeue
 
     async def ack(self) -> None:
-        """Take it off the queue, at the broker within a second. Quiet where the channel is gone."""
+        """Take it off the queue, within a second; do nothing if the channel is gone."""
         await self._window.acknowledge(self._delivery)
 
     async def requeue(self) -> None:

@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class RabbitJobConsumer:
-    """Takes from one :class:`PrefetchWindow` at a time and opens another where that does not suit.
+    """Takes from one :class:`PrefetchWindow` at a time and opens another if that does not suit.
 
     For one worker, on the event loop that made the connection.
     """

@@ -72,7 +72,7 @@ class LaneChannel:
             raise
 
     async def cancel(self) -> None:
-        """End what :meth:`consume` began; closes where there is no answer.
+        """End what :meth:`consume` began; closes if there is no answer.
 
         Whatever came until then was handed over before this returns.
         """
@@ -89,7 +89,7 @@ class LaneChannel:
             await self.close()
 
     async def acknowledge(self, deliveries: Sequence[AbstractIncomingMessage]) -> None:
-        """Take deliveries of this channel off the queue; quiet where the channel is gone."""
+        """Take deliveries of this channel off the queue; do nothing if the channel is gone."""
         await self._acknowledgements.send(deliveries)
 
     async def close(self) -> None:

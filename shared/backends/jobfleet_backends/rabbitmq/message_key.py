@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class MessageKey:
-    """Finds the key, and makes it where there is none.
+    """Finds the key, and makes it if there is none.
 
     Args:
         store: where it is kept; without one, a key for this object alone.

@@ -18,7 +18,7 @@ class Outgoing:
 
     Attributes:
         headers: small; all of them travel in one frame (128 KiB with RabbitMQ's default).
-        message_id: the job id where it is about a job; the client library needs one.
+        message_id: the job id if it is about a job; the client library needs one.
     """
 
     body: bytes

@@ -108,7 +108,7 @@ class PrefetchWindow:
 
     @property
     def patience(self) -> float:
-        """Seconds until what waits in a lower lane may be taken; long where nothing waits."""
+        """Seconds until what waits in a lower lane may be taken; long if nothing waits."""
         asked_at = 0.0
         for lane in self._lanes:
             if lane.waiting:
@@ -151,7 +151,7 @@ class PrefetchWindow:
         return delivery in self._handed and not delivery.channel.is_closed
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
+        """Take a delivery off its queue: held back while this period lasts. Repeatable."""
         if delivery not in self._handed:
             return
         self._handed.discard(delivery)

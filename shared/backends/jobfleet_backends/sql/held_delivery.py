@@ -42,7 +42,7 @@ class HeldDelivery:
             self.lost_workers += message.lost_workers
 
     async def ack(self) -> None:
-        """Take it off the queue; quiet where it has gone back."""
+        """Take it off the queue; do nothing if it has gone back."""
         await self._holder.acknowledge(self.number)
 
     async def requeue(self) -> None:

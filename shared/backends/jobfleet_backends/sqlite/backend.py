@@ -55,7 +55,7 @@ LIMITS = Limits(inline_bytes=30_000, transaction_rows=100)
 
 
 async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Backend:
-    """Open the database file in the data folder, creating both where they are missing.
+    """Open the database file in the data folder, creating both if they are missing.
 
     Raises:
         SettingsError: the folder or file cannot be used; names it and the remedy.
@@ -141,7 +141,7 @@ async def _probe(database: Database) -> Sequence[Probe]:
 
 
 def _read_what_jobs_need(connection: sqlite3.Connection) -> None:
-    """Read both ends of each table that a submit, a claim or a page reads, where it grows."""
+    """Read both ends of each table that a submit, a claim or a page reads, if it grows."""
     for table, key in _NEEDED.items():
         for order in ("ASC", "DESC"):
             connection.execute(f"SELECT * FROM {table} ORDER BY {key} {order} LIMIT 1").fetchall()

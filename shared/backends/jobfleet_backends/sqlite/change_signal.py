@@ -39,7 +39,7 @@ class ChangeSignal:
         return bool(moved)
 
     def ask(self, question: Callable[[sqlite3.Connection], float], *, otherwise: float) -> float:
-        """Answer a short question at once, on this thread; ``otherwise`` where SQLite cannot."""
+        """Answer a short question at once, on this thread; ``otherwise`` if SQLite cannot."""
         try:
             with self._held as connection:
                 return question(connection)

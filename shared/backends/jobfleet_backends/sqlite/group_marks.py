@@ -18,7 +18,7 @@ class SqliteGroupMarks:
         self._database = database
 
     async def insert(self, partition: str, row: str, value: str) -> bool:
-        """Insert a row where none is."""
+        """Insert a row if there is none."""
         values = (partition, row, value)
         return await self._database.write(
             lambda connection: connection.execute(_INSERT, values).rowcount == 1

@@ -65,13 +65,13 @@ class SqliteLeaseStore:
         await self._database.write(operation)
 
     async def release(self, lock: str, lease_id: str) -> None:
-        """Give the lease up; quiet where it is not held."""
+        """Give the lease up; do nothing if it is not held."""
         statement = "UPDATE locks SET lease_id = NULL, expires = 0 WHERE lock = ? AND lease_id = ?"
         values = (lock, lease_id)
         await self._database.write(lambda connection: connection.execute(statement, values))
 
     async def delete(self, lock: str, lease_id: str) -> None:
-        """Remove the lock under its live lease; quiet where it is gone or not held."""
+        """Remove the lock under its live lease; do nothing if it is gone or not held."""
         statement = "DELETE FROM locks WHERE lock = ? AND lease_id = ? AND expires > ?"
         await self._database.write(
             lambda connection: connection.execute(statement, (lock, lease_id, self._boottime()))

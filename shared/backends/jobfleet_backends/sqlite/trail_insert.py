@@ -53,7 +53,7 @@ class TrailInsert:
 
 
 def insert_joined(connection: sqlite3.Connection, inserts: Sequence[TrailInsert]) -> bool:
-    """Insert all of them, or none and return ``False`` where any sequence stands."""
+    """Insert all of them, or none and return ``False`` if any sequence stands."""
     connection.execute("SAVEPOINT joined")
     try:
         _insert(connection, _TRAIL, [row for insert in inserts for row in insert.rows])

@@ -38,7 +38,7 @@ class WakeSignal:
         return self._socket is not None
 
     def open(self) -> None:
-        """Make the socket. Quiet where the system or the folder's path does not allow it."""
+        """Make the socket. Do nothing if the system or the folder's path does not allow it."""
         if not hasattr(socket, "AF_UNIX"):
             return
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -107,7 +107,7 @@ def _wake_one(sender: socket.socket, path: Path) -> None:
 
 
 class _Address:
-    """A path as a socket's address; where it is too long, through its folder's descriptor."""
+    """A path as a socket's address; if it is too long, through its folder's descriptor."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

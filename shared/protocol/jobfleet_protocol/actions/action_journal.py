@@ -53,7 +53,7 @@ class ActionJournal:
         await self._writer.append(ControlSubject.ACTION, JOURNAL, decide)
 
     async def close(self, action_id: str, *, by: str, details: Mapping[str, Any]) -> None:
-        """Note that an action has ended. Quiet where that stands already."""
+        """Note that an action has ended. Do nothing if that stands already."""
 
         def decide(newest: ControlEntry | None) -> ControlDraft | None:
             opened = _open(newest)

@@ -61,8 +61,8 @@ class CallbackBody(BaseModel):
     """What a third party says; fields of its own beside these are left out.
 
     Attributes:
-        payload: the job's result, where it completed.
-        error: text or ``{"type", "message"}``, where it failed.
+        payload: the job's result, if it completed.
+        error: text or ``{"type", "message"}``, if it failed.
     """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)

@@ -1,4 +1,4 @@
-"""Cancel: at once where nobody runs the job, else a request that the holder answers."""
+"""Cancel: at once if nobody runs the job, else a request that the holder answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Canceller:
         The members of a group are cancelled too, by a job of the fleet's own; it ends with them.
 
         Returns:
-            ``cancelled``; ``running`` where its worker has been asked to stop; ``waiting`` of a
+            ``cancelled``; ``running`` if its worker has been asked to stop; ``waiting`` of a
             group whose members are being cancelled.
 
         Raises:

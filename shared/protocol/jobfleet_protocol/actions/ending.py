@@ -193,7 +193,7 @@ class Ending:
         await self.close(head)
 
     async def _request_of(self, job_id: str) -> JobRequest | None:
-        """Return a job's request; ``None`` where it is lost, and with it what follows."""
+        """Return a job's request; ``None`` if it is lost, and with it what follows."""
         opening = await self._trail.read(job_id, 1)
         if opening is not None and not holds_no_request(opening):
             with contextlib.suppress(DataMissing):

@@ -70,7 +70,7 @@ class Eraser:
     """Erases the values of ended jobs, and of the jobs that were made from them.
 
     Args:
-        store: removes values; ``None`` where the backend cannot.
+        store: removes values; ``None`` if the backend cannot.
         seconds: how long the values stand after ``Erased``.
     """
 

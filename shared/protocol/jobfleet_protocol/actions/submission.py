@@ -91,7 +91,7 @@ def opening_change(
     by: str | None,
     keys: Mapping[str, str] | None = None,
 ) -> Change:
-    """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``.
+    """Return event 1 of a request: ``Scheduled`` if its time lies ahead, else ``Queued``.
 
     Args:
         keys: by which the job will be looked up.

@@ -130,7 +130,7 @@ class _Results:
             )
 
     async def of(self, job_id: str, incarnation: int) -> Any:
-        """Return the result of one incarnation; ``None`` where it did not complete."""
+        """Return the result of one incarnation; ``None`` if it did not complete."""
         ending = await self._ending(job_id, incarnation)
         if ending.kind is not Status.COMPLETED:
             return None

@@ -41,7 +41,7 @@ class TargetKeys:
         return bool(self._named)
 
     def named(self, name: str) -> SigningKeys:
-        """Return the keys of a target; none verify and sign where it is unknown."""
+        """Return the keys of a target; none verify and sign if it is unknown."""
         return self._named.get(name, _NOBODY)
 
     def of_url(self, url: str) -> SigningKeys:

@@ -29,7 +29,7 @@ class ForNewer:
     """The job holds what this worker does not know: leave it to a newer one.
 
     Attributes:
-        head: its newest event, where that is known.
+        head: its newest event, if that is known.
         reason: a field of the stored request, or the kind of the newest event.
     """
 
@@ -50,7 +50,7 @@ class Acceptance:
 
         Without event 1 its values must be clear; they are returned encoded. Headers authenticate
         nothing. So a message with an internal type or id starts only what
-        event 1 says, and nothing where there is no event 1.
+        event 1 says, and nothing if there is no event 1.
 
         Raises:
             BackendUnavailable: the trail does not answer.

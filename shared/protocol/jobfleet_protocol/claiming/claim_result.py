@@ -23,7 +23,7 @@ class Claimed:
 
     Attributes:
         terms: what the start needed beside the lock.
-        admission: the start that was reserved for it, where it counts against a rate.
+        admission: the start that was reserved for it, if it counts against a rate.
         slot_leases: leases of the lock slots that the claim holds beside its lock.
     """
 

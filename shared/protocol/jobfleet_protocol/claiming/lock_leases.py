@@ -62,7 +62,7 @@ class LockLeases:
         self._lease_seconds = lease_seconds
 
     async def acquire(self, lock: str, lease_id: str, *, is_new: bool = False) -> Lease:
-        """Lease a lock, creating it where it is missing.
+        """Lease a lock, creating it if it is missing.
 
         Args:
             is_new: the lock probably does not exist yet: create it first.
@@ -84,7 +84,7 @@ class LockLeases:
     async def acquire_for(self, request: JobRequest, lease_id: str) -> Lease:
         """Lease the lock on which the job rests, or one of its slots.
 
-        The first try is the slot that the job id points to. Only where that is taken, the slots
+        The first try is the slot that the job id points to. Only if that is taken, the slots
         are listed, once, and those that are free are tried.
 
         Raises:

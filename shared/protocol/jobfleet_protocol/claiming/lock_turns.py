@@ -39,7 +39,7 @@ class TurnNote:
 
     @classmethod
     def of(cls, note: Mapping[str, str]) -> TurnNote | None:
-        """Read the note, ``None`` where nobody has had a turn yet."""
+        """Read the note, ``None`` if nobody has had a turn yet."""
         if "turn" not in note:
             return None
         return cls(int(note["turn"]), note["job"], int(note["epoch"]))

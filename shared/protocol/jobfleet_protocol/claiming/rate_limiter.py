@@ -152,7 +152,7 @@ class RateLimiter:
             lead = min(timedelta(seconds=self._clock.boottime() - began), 0.8 * MOST_AHEAD)
 
     async def keep(self, admission: Admission) -> bool:
-        """Wait for the reserved start, or for a later one where it has passed meanwhile.
+        """Wait for the reserved start, or for a later one if it has passed meanwhile.
 
         Call it last: what stands between it and the start is not in the rate's bound.
 
@@ -208,7 +208,7 @@ class RateLimiter:
         return seconds
 
     async def _reserve(self, demand: RateDemand, earliest: datetime) -> datetime | None:
-        """Return the reserved start, ``None`` where it would lie too far ahead."""
+        """Return the reserved start, ``None`` if it would lie too far ahead."""
         known, mine = self._known(demand.key), _Asked(demand, earliest)
         known.asked.append(mine)
         try:

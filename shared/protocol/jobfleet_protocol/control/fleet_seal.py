@@ -55,7 +55,7 @@ class Seal:
 
     @classmethod
     def of(cls, entry: ControlEntry | None) -> Seal | None:
-        """Return the seal in force after an entry, ``None`` where there is none.
+        """Return the seal in force after an entry, ``None`` if there is none.
 
         An entry that cannot be read seals too.
         """

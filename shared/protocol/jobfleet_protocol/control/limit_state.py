@@ -99,7 +99,7 @@ def set_limit(
     by: str,
     reason: str,
 ) -> ControlDraft | None:
-    """Return the entry that sets the whole limit; ``None`` where the same stands already.
+    """Return the entry that sets the whole limit; ``None`` if the same stands already.
 
     Raises:
         InvalidRequest: a value does not fit, or nothing would be limited.

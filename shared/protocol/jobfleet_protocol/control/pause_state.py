@@ -55,7 +55,7 @@ class Pause:
 
     @classmethod
     def of(cls, entry: ControlEntry | None) -> Pause | None:
-        """Return the pause in force after an entry, ``None`` where there is none.
+        """Return the pause in force after an entry, ``None`` if there is none.
 
         An entry that cannot be read pauses too: nothing starts until somebody resumes.
         """
@@ -171,7 +171,7 @@ class FleetPauses:
         return next(iter(self._pauses_of(queue, job_type)), None)
 
     def holding_job(self, head: Event) -> Pause | None:
-        """Return the pause that keeps this job from starting, ``None`` where an operator let it."""
+        """Return the pause that keeps this job from starting, ``None`` if an operator let it."""
         facts = head.facts
         if facts.job_type in INTERNAL_TYPES:
             return None
@@ -197,7 +197,7 @@ def pause(
     until: datetime | None,
     now: datetime,
 ) -> ControlDraft | None:
-    """Return the entry that pauses; ``None`` where the same pause stands already.
+    """Return the entry that pauses; ``None`` if the same pause stands already.
 
     Raises:
         InvalidRequest: ``until`` has passed, or the type is one of jobfleet's own.
@@ -224,7 +224,7 @@ def pause(
 
 
 def resume(newest: ControlEntry | None, *, by: str, reason: str = "") -> ControlDraft | None:
-    """Return the entry that ends the pause; ``None`` where there is none."""
+    """Return the entry that ends the pause; ``None`` if there is none."""
     if Pause.of(newest) is None:
         return None
     state = {"paused": False}

@@ -112,7 +112,7 @@ class Pauses:
         return await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
 
     async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
-        """Let one job start once though its queue or type is paused. Quiet where neither is.
+        """Let one job start once though its queue or type is paused. Do nothing if neither is.
 
         Args:
             head: the job's newest event. The permission ends with its next ``Started``.
@@ -154,7 +154,7 @@ class Pauses:
 
     async def _change(self, subject: ControlSubject, name: str, decide: Decision) -> bool:
         entry = await self._writer.append(subject, name, decide)
-        # Also where nothing was appended: who repeats a command may do so since its
+        # Also if nothing was appended: who repeats a command may do so since its
         # announcement was lost.
         try:
             await self._control.announce_change(subject, name)

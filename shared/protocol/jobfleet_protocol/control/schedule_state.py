@@ -174,7 +174,7 @@ class ScheduleState:
 def declare(
     newest: ControlEntry | None, schedule: Schedule, *, by: str, reason: str, now: datetime
 ) -> ControlDraft | None:
-    """Return the entry for a declaration or change by a person; ``None`` where nothing changes."""
+    """Return the entry for a declaration or change by a person; ``None`` if nothing changes."""
     if newest is None:
         state = ScheduleState(schedule=schedule, declared_by=by, anchor=now, counted_from=now)
         return _draft(ControlKind.DECLARED, state, by=by, reason=reason)
@@ -225,7 +225,7 @@ def declare_by_code(
 def pause(
     newest: ControlEntry | None, *, by: str, reason: str, now: datetime
 ) -> ControlDraft | None:
-    """Return the entry for a pause; ``None`` where it is paused already."""
+    """Return the entry for a pause; ``None`` if it is paused already."""
     state = _known(newest)
     if state.paused is not None:
         return None
@@ -234,7 +234,7 @@ def pause(
 
 
 def resume(newest: ControlEntry | None, *, by: str, reason: str) -> ControlDraft | None:
-    """Return the entry for a resume; ``None`` where it is not paused."""
+    """Return the entry for a resume; ``None`` if it is not paused."""
     state = _known(newest)
     if state.paused is None:
         return None
@@ -242,7 +242,7 @@ def resume(newest: ControlEntry | None, *, by: str, reason: str) -> ControlDraft
 
 
 def remove(newest: ControlEntry | None, *, by: str, reason: str) -> ControlDraft | None:
-    """Return the entry for a removal; ``None`` where it is removed already."""
+    """Return the entry for a removal; ``None`` if it is removed already."""
     if newest is not None and ScheduleState.of(newest).removed:
         return None
     state = replace(_known(newest), removed=True)
@@ -321,7 +321,7 @@ def _skip(newest: ControlEntry, ticks: list[datetime], why: dict[str, Any]) -> C
 
 
 def job_of(entry: ControlEntry) -> JobRequest | None:
-    """Return the job that an entry stands for, ``None`` where it makes none.
+    """Return the job that an entry stands for, ``None`` if it makes none.
 
     Built from the entry alone, so that whoever submits it submits the same job.
     """

@@ -21,7 +21,7 @@ class Seals:
         self._writer = ControlWriter(log=log, clock=clock, heeds_seal=False)
 
     async def newest(self) -> ControlEntry | None:
-        """Return the newest entry, ``None`` where the fleet was never sealed."""
+        """Return the newest entry, ``None`` if the fleet was never sealed."""
         return await self._control_log.newest(ControlSubject.FLEET, SEAL)
 
     async def put(self, move_id: str, *, by: str, reason: str) -> Seal:

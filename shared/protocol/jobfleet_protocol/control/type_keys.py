@@ -50,7 +50,7 @@ def keeping_keys(newest: ControlEntry | None, state: Mapping[str, Any]) -> dict[
 def announce(
     newest: ControlEntry | None, *, keys: Sequence[str], by: str = "code"
 ) -> ControlDraft | None:
-    """Return the entry that adds keys to a type; ``None`` where they all stand already.
+    """Return the entry that adds keys to a type; ``None`` if they all stand already.
 
     Keys of other workers' code stay, as far as there is room: those of this code come first.
     """

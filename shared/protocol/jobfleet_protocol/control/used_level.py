@@ -29,7 +29,7 @@ class UsedLevels:
         self._writer = ControlWriter(log=log, clock=clock)
 
     async def read(self) -> UsedLevel:
-        """Return the highest level that was used, the first one where none was noted.
+        """Return the highest level that was used, the first one if none was noted.
 
         Raises:
             BackendError: the log does not answer.

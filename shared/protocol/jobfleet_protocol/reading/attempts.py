@@ -34,7 +34,7 @@ class Attempt:
         waiting: it waits for a third party's callback.
         ending: the status that ended it, ``None`` while it runs.
         message: the ending's message, for people.
-        succeeded: ``None`` while it runs, and where it was handed back or deferred.
+        succeeded: ``None`` while it runs, and if it was handed back or deferred.
         error: ``{"type","message","traceback"}``.
         response: the HTTP target's answer, for jobs that call one.
     """
@@ -116,7 +116,7 @@ def ends_attempt(event: Event) -> bool:
 
 
 def error_of(event: Event) -> Any:
-    """Return ``{"type","message","traceback"}``, ``None`` where the event tells of no error."""
+    """Return ``{"type","message","traceback"}``, ``None`` if the event tells of no error."""
     error = event.data.get("error")
     if error is None and event.kind in _WORDS:
         return {"type": _WORDS[event.kind], "message": event.message, "traceback": None}

@@ -63,7 +63,7 @@ class TypeEndings:
 
     Attributes:
         job_type: empty: types without a handler.
-        ended: all of them; ``None`` where they are too many to count.
+        ended: all of them; ``None`` if they are too many to count.
         since: when the first bad one ended.
         message: the commonest failure's message.
         others: the other classes of errors, the commonest first.
@@ -97,7 +97,7 @@ class FleetFacts:
         deferred_types: how many of some deferred and queued jobs have which type.
         late: since when the oldest tick of a schedule is due, by name; only late ones.
         held: groups that wait only for somebody to see to members that did not complete.
-        broker: why the queues could not be read; empty where they were.
+        broker: why the queues could not be read; empty if they were.
     """
 
     now: datetime
@@ -131,7 +131,7 @@ class FleetVerdict:
     """The problems, worst first, and the fleet in one sentence.
 
     Attributes:
-        tone: ``bad``, ``warning``, ``good``, or ``idle`` where nobody works and nothing waits.
+        tone: ``bad``, ``warning``, ``good``, or ``idle`` if nobody works and nothing waits.
         facts: what it rests on.
     """
 

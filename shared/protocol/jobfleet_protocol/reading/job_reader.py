@@ -369,7 +369,7 @@ def _without_step_labels(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(event: Event, coder: ValueCoder) -> Event:
-    """Return an event as a job's page may show it: decoded where it can be, then masked."""
+    """Return an event as a job's page may show it: decoded if it can be, then masked."""
     return coder.opened(event).masked()
 
 

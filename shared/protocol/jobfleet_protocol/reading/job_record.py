@@ -42,7 +42,7 @@ class JobRecord:
 
     Attributes:
         newest: the last event that can be read; its ``after`` is the job's state.
-        request: ``None`` where event 1 cannot be read.
+        request: ``None`` if event 1 cannot be read.
         events: the complete history, oldest first; beyond 1,000 the newest 1,000.
         older: cursor of the events before these, ``None`` if they are all there.
         lifecycle: all events that are not steps, oldest first; beyond 1,000 the newest 1,000. Rows
@@ -74,7 +74,7 @@ class JobRecord:
 
     @property
     def last_sequence(self) -> int:
-        """Sequence of the last event, also where that cannot be read."""
+        """Sequence of the last event, also if that cannot be read."""
         return self.events[-1].sequence
 
     @property

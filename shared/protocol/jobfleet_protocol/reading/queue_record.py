@@ -164,7 +164,7 @@ class QueueReader:
     async def warning_of(self, subject: ControlSubject, name: str) -> str | None:
         """Return what to tell whoever pauses this queue or type: no live worker has to do with it.
 
-        The name may be mistyped. ``None`` where a worker has, and where the directory was not read.
+        The name may be mistyped. ``None`` if a worker has, or if the directory was not read.
         """
         try:
             workers = await self._live(self._clock.now())

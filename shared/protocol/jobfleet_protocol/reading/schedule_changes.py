@@ -17,7 +17,7 @@ MAX_VALUE = 200
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field; ``None`` where it was not said. Values are masked, those of no text as JSON."""
+    """One field; ``None`` if it was not said. Values are masked, those of no text as JSON."""
 
     field: str
     old: str | None

@@ -29,11 +29,11 @@ class ScheduleRecord:
     """One schedule now.
 
     Attributes:
-        next_runs: the next five ticks in UTC; empty where it is paused or never fires again.
+        next_runs: the next five ticks in UTC; empty if it is paused or never fires again.
         last_state: state of the last tick's job; ``None`` if there is none.
         late_since: when the tick that is late by a minute or more was due.
         handled: whether a live worker handles the type of its jobs.
-        refused: why the handler of a live worker refuses its payload, ``None`` where none does.
+        refused: why the handler of a live worker refuses its payload, ``None`` if none does.
         contents: ids of the live workers whose code declares it, by the digest of its content.
         error: why the stored entry cannot be read; then ``state`` is ``None``.
     """

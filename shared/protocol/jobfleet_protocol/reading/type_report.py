@@ -30,7 +30,7 @@ _RUNS = tuple(kind for kind in RunKind if kind is not RunKind.WAITED)
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of ``count`` durations, in milliseconds within 5 %; ``None`` where there is none."""
+    """Of ``count`` durations, in milliseconds within 5 %; ``None`` if there is none."""
 
     count: int
     p50: int | None

@@ -177,7 +177,7 @@ class VerdictReader:
         )
 
     async def _good(self, job_type: str, since: datetime) -> int | None:
-        """Return how many jobs of the type completed, ``None`` where they are too many to count."""
+        """Return how many jobs of the type completed, ``None`` if they are too many to count."""
         query = EventQuery(
             statuses=frozenset({Status.COMPLETED.value}),
             job_type=job_type,

@@ -50,7 +50,7 @@ class ShownActions:
         return ActionFilter(by=self.by, verb=self.verb, since=since, until=until)
 
     def statuses(self) -> frozenset[str]:
-        """Return the events of single jobs that tell it; empty where none does."""
+        """Return the events of single jobs that tell it; empty if none does."""
         if self.verb is None:
             return frozenset().union(*ON_JOBS.values())
         return ON_JOBS.get(self.verb, frozenset())

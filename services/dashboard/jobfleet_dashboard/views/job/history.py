@@ -21,7 +21,7 @@ class StepsRow:
 
     Attributes:
         after: sequence of the lifecycle event before them; names the fold.
-        rows: the newest of them, oldest first; empty where they are too old to be at hand.
+        rows: the newest of them, oldest first; empty if they are too old to be at hand.
     """
 
     after: int

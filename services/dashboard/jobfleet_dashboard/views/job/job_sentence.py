@@ -29,10 +29,10 @@ class JobSituation:
         step, of: the last progress of this attempt; 0 for none.
         lease_seconds_left: as of the worker's last heartbeat, ``None`` if no heartbeat shows it.
         holder_id, holder_name: the job that holds the lock key now.
-        reason: the newest event's message where it tells why (a deferral, an error).
+        reason: the newest event's message if it tells why (a deferral, an error).
         held_by: members that keep a group open though all have ended.
         pause: what keeps the job from starting, if queue or type is paused.
-        workers_alive: how many workers serve this job's queue; ``None`` where nobody asked.
+        workers_alive: how many workers serve this job's queue; ``None`` if nobody asked.
     """
 
     now: datetime

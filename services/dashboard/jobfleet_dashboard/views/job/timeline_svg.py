@@ -50,7 +50,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class DrawnRow:
-    """One claim: what it is, its bars, and its sums; empty texts where there is nothing."""
+    """One claim: what it is, its bars, and its sums; empty texts if there is nothing."""
 
     attempt: int
     worker_id: str | None

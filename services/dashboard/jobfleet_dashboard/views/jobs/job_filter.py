@@ -61,7 +61,7 @@ class JobFilter(ListAddress):
 
     @property
     def job_id(self) -> str | None:
-        """The id that was searched for, where that is all there is and no list is browsed."""
+        """The id that was searched for, if that is all there is and no list is browsed."""
         try:
             job_id = str(UUID(self.text)) if len(self.text) == _ID_CHARACTERS else None
         except ValueError:

@@ -23,7 +23,7 @@ class JobListRow:
         step, of: progress of a running job, 0 for none.
         locks: what it holds while it runs, or waits for; empty for nothing.
         held: what keeps a group open though all its members have ended; empty for nothing.
-        due_at: when it is tried next, where it waits for that; ``due`` is the verb for it.
+        due_at: when it is tried next, if it waits for that; ``due`` is the verb for it.
         took: how long an ended job's last attempt ran; empty for others.
     """
 

@@ -68,7 +68,7 @@ class SearchedNames:
         return [f"{name}:" for name in (*names, *keys)]
 
     def values(self, field: str) -> Sequence[str]:
-        """Return known values of a field, none where they are not known."""
+        """Return known values of a field, none if they are not known."""
         match field:
             case "state":
                 return [state.value for state in State]

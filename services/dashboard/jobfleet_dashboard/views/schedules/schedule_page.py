@@ -37,7 +37,7 @@ class NextRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRow:
-    """A schedule of the list; ``job_type`` is empty where it cannot be read."""
+    """A schedule of the list; ``job_type`` is empty if it cannot be read."""
 
     name: str
     job_type: str
@@ -58,7 +58,7 @@ class ScheduleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A job that the schedule made; ``state`` is ``None`` where it has no history.
+    """A job that the schedule made; ``state`` is ``None`` if it has no history.
 
     The newest entry's job may not stand yet; the history of an older one was removed.
     """

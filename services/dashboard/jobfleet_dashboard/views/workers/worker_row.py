@@ -44,7 +44,7 @@ def _mood(worker: WorkerStatus, *, alive: bool) -> str:
 
 
 def _wrong(seconds: float) -> float:
-    """Return by how much the clock is wrong, 0 where that stops no schedule."""
+    """Return by how much the clock is wrong, 0 if that stops no schedule."""
     return seconds if abs(seconds) > MOST_CLOCK_OFFSET else 0.0
 
 

@@ -64,7 +64,7 @@ class BlobContainer:
         await self._requests.write(operation, lambda: self._writer.release(name, lease_id))
 
     async def delete(self, operation: str, name: str, lease_id: str | None = None) -> None:
-        """Delete a blob, under its lease where it has one."""
+        """Delete a blob, under its lease if it has one."""
         await self._requests.write(operation, lambda: self._writer.delete(name, lease_id))
 
     async def properties(self, operation: str, name: str) -> BlobProperties:
@@ -80,7 +80,7 @@ class BlobContainer:
         *,
         etag: str | None = None,
     ) -> None:
-        """Replace the metadata under a lease; with ``etag`` only where it is still the blob's."""
+        """Replace the metadata under a lease; with ``etag`` only if it is still the blob's."""
         blob = self._blob(name)
         unchanged: dict[str, Any] = {}
         if etag is not None:

@@ -80,7 +80,7 @@ class BlobWriter:
         await self._send("PUT", self._url(name), headers)
 
     async def append(self, name: str, position: int, body: bytes) -> None:
-        """Append to an append blob; refused with 412 where it does not end at the position."""
+        """Append to an append blob; refused with 412 if it does not end at the position."""
         headers = {"x-ms-blob-condition-appendpos": str(position)}
         await self._send("PUT", f"{self._url(name)}?comp=appendblock", headers, body)
 
@@ -98,7 +98,7 @@ class BlobWriter:
         await self._lease("release", name, {"x-ms-lease-id": lease_id})
 
     async def delete(self, name: str, lease_id: str | None) -> None:
-        """Delete a blob, under its lease where it has one."""
+        """Delete a blob, under its lease if it has one."""
         headers = {} if lease_id is None else {"x-ms-lease-id": lease_id}
         await self._send("DELETE", self._url(name), headers)
 

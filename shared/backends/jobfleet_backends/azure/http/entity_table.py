@@ -74,7 +74,7 @@ class EntityTable:
     async def delete(
         self, operation: str, partition: str, row: str, *, etag: str | None = None
     ) -> None:
-        """Delete one row; quiet where it is gone."""
+        """Delete one row; do nothing if it is gone."""
         client = self._client
         how: dict[str, Any] = {}
         if etag is not None:

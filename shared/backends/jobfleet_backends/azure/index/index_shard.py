@@ -38,11 +38,11 @@ class Pace:
 
     Attributes:
         awaited: at the latest, where somebody waits.
-        lonely: at the latest, where nobody does.
+        lonely: at the latest, if nobody does.
         quiet: where somebody waits, how many usual gaps between two rows of any shard must pass
             without one; at most ``awaited``.
         awaited_rows: enough where somebody waits: at 4 to 5 rows a job 0.2 requests each.
-        lonely_rows: enough where nobody does.
+        lonely_rows: enough if nobody does.
     """
 
     awaited: float = 0.25
@@ -103,7 +103,7 @@ class IndexShard:
             known.entity.update(entity)
 
     def remove(self, row_key: str) -> None:
-        """Remove a row; quiet where it is gone."""
+        """Remove a row; do nothing if it is gone."""
         self._put({"PartitionKey": self._partition, "RowKey": row_key}, None)
 
     def hurry(self) -> None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
+from structlog.testing import capture_logs
 
-from jobfleet_contracts.errors import BackendError, BackendUnavailable, DataMissing, LeaseConflict
-from jobfleet_protocol.retry import back_off, retry_forever
+from jobfleet_contracts.errors import (
+    BackendError,
+    BackendForbidden,
+    BackendUnavailable,
+    DataMissing,
+    LeaseConflict,
+)
+from jobfleet_protocol import retry
+from jobfleet_protocol.retry import BACKEND_AWAITED, back_off, retry_forever
 
 
 class _Backend:
@@ -42,3 +50,20 @@ async def test_what_another_try_cannot_help_is_raised_at_once(error: Exception) 
     with pytest.raises(type(error)):
         await retry_forever(backend.ask)
     assert backend.tries == 1
+
+
+async def test_the_log_tells_what_is_waited_for_and_of_a_missing_permission_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry, "_told_at", {})
+    monkeypatch.setattr(retry, "back_off", lambda: iter([0.0] * 100))
+    with capture_logs() as lines:
+        await retry_forever(_Backend(*[BackendUnavailable("away")] * 5).ask)
+        assert lines == []
+        await retry_forever(_Backend(BackendForbidden("lacks a permission")).ask)
+        await retry_forever(_Backend(*[BackendUnavailable("away for long")] * 20).ask)
+        await retry_forever(_Backend(*[BackendUnavailable("of another job")] * 20).ask)
+    assert [(line["event"], line["log_level"], line["error"]) for line in lines] == [
+        (BACKEND_AWAITED, "warning", "lacks a permission"),
+        (BACKEND_AWAITED, "warning", "away for long"),
+    ]

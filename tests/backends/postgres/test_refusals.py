@@ -76,6 +76,61 @@ async def test_a_wrong_password_and_a_missing_database_are_named(
     assert "has no such database; create it, or name another one" in await _told(missing)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("jobfleet@", "no_such_role@", "check user and password in JOBFLEET_POSTGRES_URL"),
+        ("/postgres", "/postgres?sslmode=maybe", "correct JOBFLEET_POSTGRES_URL"),
+        ("/postgres", "/postgres?options=-c%20no_such%3D1", "correct JOBFLEET_POSTGRES_URL"),
+        (r":(\d+)/", ":99999/", "correct JOBFLEET_POSTGRES_URL"),
+    ],
+)
+async def test_what_no_waiting_mends_ends_the_start(
+    settings: Settings, old: str, new: str, told: str
+) -> None:
+    url = re.sub(old, new, settings.postgres_url.get_secret_value())
+    assert told in await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+
+
+async def test_a_database_of_another_encoding_is_refused(
+    settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    session.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        url = settings.postgres_url.get_secret_value().replace("/postgres", "/latin")
+        told = await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+        assert "database latin has encoding LATIN1, and jobfleet needs UTF8" in told
+    finally:
+        session.execute("DROP DATABASE latin")
+
+
+async def test_what_a_role_has_as_its_defaults_changes_no_value(
+    settings: Settings, guarded: str, session: psycopg.Connection[Any]
+) -> None:
+    role, schema = re.findall("guarded_[0-9a-f]+", guarded)[0], settings.postgres_schema
+    session.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    session.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}".encode())
+    for name, value in (
+        ("datestyle", "SQL, DMY"),
+        ("timezone", "Asia/Kolkata"),
+        ("client_encoding", "LATIN1"),
+        ("bytea_output", "escape"),
+        ("default_transaction_isolation", "serializable"),
+    ):
+        session.execute(f"ALTER ROLE {role} SET {name} = '{value}'".encode())
+    event = replace(queued(), message="€ 日本")
+    backend = await open_backend(
+        settings.model_copy(update={"postgres_url": SecretStr(f"{guarded}?client_encoding=LATIN1")})
+    )
+    try:
+        await backend.trail.insert([event])
+        assert await backend.trail.read(event.job_id, 1) == event
+        await backend.payloads.put("name", bytes(range(256)))
+        assert await backend.payloads.get("name") == bytes(range(256))
+    finally:
+        await backend.close()
+
+
 async def test_a_server_that_takes_no_writes_is_named_and_the_one_that_does_is_found(
     settings: Settings, guarded: str, session: psycopg.Connection[Any]
 ) -> None:

@@ -23,8 +23,12 @@ PREPARE_THRESHOLD = 5
 # What is answered must stand after a crash, whatever a role or database has as its default.
 _DURABLE = """
 SELECT set_config('synchronous_commit',
-    replace(current_setting('synchronous_commit'), 'off', 'on'), false)
+    replace(current_setting('synchronous_commit'), 'off', 'on'), false),
+    set_config('default_transaction_isolation', 'read committed', false)
 """
+# Times are read as ISO 8601, and minutes and hours cut off in UTC. The server tells these settings
+# when a session begins, and a pooler keeps them apart for each of its clients.
+_TIMES = "SET datestyle = 'ISO'; SET timezone = 'UTC'"
 _DEFAULTS = {
     "application_name": "jobfleet",
     # With several hosts: the one that takes writes. With one: a standby is refused by name.
@@ -40,6 +44,7 @@ _READ_ONLY = (
 )
 _REFUSALS = {
     "28": f"refused the sign-in; check user and password in {URL}",
+    "address": f"cannot be reached in this way; correct {URL}",
     "3D000": f"has no such database; create it, or name another one in {URL}",
     "42501": "refused a statement: this role lacks a permission; see the grants in the docs page "
     "on PostgreSQL, or run `jobfleet migrate` as the owner",
@@ -61,13 +66,15 @@ _PASSING = frozenset({"08", "40", "53", "55", "57", "58", "XX", "25", "42", "3F"
 """Classes of errors that say nothing of the statement's values."""
 _READ_ONLY_MARKS = ("session is read-only", "server is in hot standby mode")
 """What the driver says of a server that it finds and may not use, without an SQLSTATE."""
-_NO_SIGN_IN = (
-    "password authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "authentication failed",
+# An error of the connect has no SQLSTATE. What its text means, in this order:
+_CONNECT_ERRORS = (
+    (re.compile("authentication failed|no password supplied|no pg_hba.conf entry"), "28"),
+    (re.compile('role ".*" does not exist|is not permitted to log in|no such user'), "28"),
+    (re.compile('database ".*" does not exist|no such database'), "3D000"),
+    (re.compile("permission denied for database"), "42501"),
+    (re.compile("too many (?:clients|connections)|remaining connection slots"), "53300"),
+    (re.compile("connection is bad: invalid |unrecognized configuration parameter"), "address"),
 )
-
 
 _MISREAD = re.compile(r"postgres(?:ql)?://(?:[^@]*/[^@]*@|[^@]*@[^@]*@)")
 _PORTS = re.compile(r"[0-9,]*")
@@ -107,9 +114,17 @@ class Address:
         session = psycopg.connect(
             self._conninfo,
             autocommit=True,
+            client_encoding="UTF8",
             connect_timeout=max(int(seconds), 1),
             prepare_threshold=None,
         )
+        told = session.info.parameter_status
+        if told("TimeZone") != "UTC" or not (told("DateStyle") or "").startswith("ISO"):
+            try:
+                session.execute(_TIMES)
+            except psycopg.Error:
+                session.close()
+                raise
         for name in ("timestamptz", "json", "jsonb"):
             session.adapters.register_loader(name, psycopg.types.string.TextLoader)
         return session
@@ -131,16 +146,8 @@ class Address:
     def _meaning(self, error: psycopg.Error) -> BackendError | None:
         state = error.sqlstate or ""
         message = " ".join(str(error).split())
+        state = state or next((code for text, code in _CONNECT_ERRORS if text.search(message)), "")
         refusal = _REFUSALS.get(state) or _REFUSALS.get(state[:2])
-        if refusal is None and not state and any(text in message for text in _NO_SIGN_IN):
-            refusal = _REFUSALS["28"]
-        if (
-            refusal is None
-            and not state
-            and 'database "' in message
-            and "does not exist" in message
-        ):
-            refusal = _REFUSALS["3D000"]
         if refusal is not None:
             return BackendForbidden(f"PostgreSQL {self.shown} {refusal} ({message})")
         fault = _FAULTS.get(state)

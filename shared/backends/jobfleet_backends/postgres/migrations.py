@@ -103,12 +103,16 @@ def migrate(
 
     Args:
         session: in autocommit mode.
+
+    Raises:
+        BackendForbidden: the database's encoding is not UTF8.
     """
     passed: list[int] = []
     with session.transaction():
         session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (schema,))
         found = read_version(session, schema)
         if found is None:
+            _check_encoding(session)
             _make_schema(session, schema)
         for step in migrations:
             if found is not None and step.version <= found.version:
@@ -121,6 +125,16 @@ def migrate(
     _settle_restored_rows(session, schema)
     _make_indexes(session, schema, migrations)
     return passed
+
+
+def _check_encoding(session: Session) -> None:
+    """In another encoding the database would refuse some jobs for the signs of their text."""
+    encoding = session.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise BackendForbidden(
+            f"database {session.info.dbname} has encoding {encoding}, and jobfleet needs UTF8: "
+            "make another one with CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _make_schema(session: Session, schema: str) -> None:

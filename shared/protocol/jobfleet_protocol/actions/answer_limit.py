@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_protocol.retry import Trouble, trouble
 
 ANSWER_SECONDS = 8.0
 """Beyond it the answer is "unclear". An append once sent is never given up."""
@@ -29,10 +30,16 @@ async def answered(work: Coroutine[Any, Any, T], *, name: str, unclear: str) -> 
         unclear: what is known afterwards, and what to do, in words for the one who asked.
 
     Raises:
-        BackendUnavailable: the time is over; the change may be written, now or later.
+        BackendUnavailable: the time is over; the change may be written, now or later. The text
+            holds the error that the work waits out, as a missing permission.
     """
     loop = asyncio.get_running_loop()
-    task = loop.create_task(work, name=name)
+    noted = Trouble()
+    mark = trouble.set(noted)
+    try:
+        task = loop.create_task(work, name=name)  # it keeps the context of this moment
+    finally:
+        trouble.reset(mark)
     _late.add(task)
     task.add_done_callback(_late.discard)
     ended = loop.create_future()  # as asyncio.wait does it, which takes twice as long
@@ -45,7 +52,8 @@ async def answered(work: Coroutine[Any, Any, T], *, name: str, unclear: str) -> 
         if not task.done():
             task.add_done_callback(_note_late_end)
     if not task.done():
-        raise BackendUnavailable(f"the audit trail did not answer in time; {unclear}")
+        reason = f": {noted.error}" if noted.error is not None else ""
+        raise BackendUnavailable(f"the audit trail did not answer in time{reason}; {unclear}")
     return task.result()
 
 

@@ -118,8 +118,8 @@ class Address:
             connect_timeout=max(int(seconds), 1),
             prepare_threshold=None,
         )
-        told = session.info.parameter_status
-        if told("TimeZone") != "UTC" or not (told("DateStyle") or "").startswith("ISO"):
+        setting = session.info.parameter_status
+        if setting("TimeZone") != "UTC" or not (setting("DateStyle") or "").startswith("ISO"):
             try:
                 session.execute(_TIMES)
             except psycopg.Error:

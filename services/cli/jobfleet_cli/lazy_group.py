@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 COMMANDS: Mapping[str, str] = {
     "demo": "The whole fleet on this machine with sample jobs; needs no server.",
@@ -57,4 +58,26 @@ class LazyGroup(TyperGroup):
 def _load(name: str) -> Any:
     command = typer.main.get_command(import_module(f"jobfleet_cli.{name.replace('-', '_')}").app)
     command.name = name
+    for each in command.commands.values() if isinstance(command, TyperGroup) else [command]:
+        _refuse_repetition(each)
     return command
+
+
+def _refuse_repetition(command: Any) -> None:
+    """Refuse an option of one value that comes twice: its first value would be dropped."""
+    parse = command.parse_args
+
+    def parse_args(ctx: Any, args: list[str]) -> Any:
+        _, _, order = command.make_parser(ctx).parse_args(args=[*args])
+        for option, times in Counter(order).items():
+            if times > 1 and isinstance(option, TyperOption) and not _takes_many(option):
+                metavar = option.metavar or ""
+                list_of = f": {option.opts[0]} {metavar}" if "," in metavar else ""
+                ctx.fail(f"{option.opts[0]} is given twice; write one{list_of}")
+        return parse(ctx, args)
+
+    command.parse_args = parse_args
+
+
+def _takes_many(option: TyperOption) -> bool:
+    return option.multiple or option.is_flag or option.count

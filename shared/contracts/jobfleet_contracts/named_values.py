@@ -36,7 +36,7 @@ from jobfleet_contracts.plain_words import is_object_key, is_plain_word
 from jobfleet_contracts.secret_names import (
     MAX_NAME,
     SCHEMES,
-    Role,
+    NameRole,
     is_count_name,
     is_label,
     is_secret_name,
@@ -179,7 +179,7 @@ class Scan:
         else:
             self._pairs.pop()
 
-    def _look_at(self, found: re.Match[str], before: re.Match[str] | None, role: Role) -> None:
+    def _look_at(self, found: re.Match[str], before: re.Match[str] | None, role: NameRole) -> None:
         if found[0] == "Key" and _COLUMNS.match(self._text, found.end()):
             return
         if self._is_tag(found, before):
@@ -436,7 +436,7 @@ class Scan:
             start = before.start()
         return start > 0 and text[start - 1] == "<"
 
-    def _look_at_element(self, found: re.Match[str], role: Role) -> None:
+    def _look_at_element(self, found: re.Match[str], role: NameRole) -> None:
         element = self._extents.element(found.start(), found.end())
         if element is None:
             return

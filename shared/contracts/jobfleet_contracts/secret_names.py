@@ -71,7 +71,7 @@ _COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
 _MOST_WORDS = 3
 
 
-class Role(NamedTuple):
+class NameRole(NamedTuple):
     """What a name says of its value.
 
     Attributes:
@@ -86,11 +86,11 @@ class Role(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def role_of(name: str) -> Role | None:
+def role_of(name: str) -> NameRole | None:
     """Return what a name says of its value; ``None`` for an ordinary name."""
     secret, label, value = is_secret_name(name), is_label_name(name), is_value_name(name)
     label = label and (not secret or name.lower() == "key")  # "api_key" labels nothing
-    return Role(secret, label, value) if secret or label or value else None
+    return NameRole(secret, label, value) if secret or label or value else None
 
 
 @lru_cache(maxsize=4096)

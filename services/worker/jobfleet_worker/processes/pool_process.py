@@ -19,11 +19,11 @@ from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import AttemptFacts, BlockingJobContext, ContextFacts
 from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.log_capture import captured_in_process
-from jobfleet_worker.handlers.loop_thread import LoopThread
 from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
 from jobfleet_worker.handlers.registry import Handler, Handlers, handlers_in, hooks_at
 from jobfleet_worker.processes.job_bounds import JobBounds
+from jobfleet_worker.processes.loop_thread import LoopThread
 from jobfleet_worker.tracing import Origin
 from jobfleet_worker.used_memory import used_memory_mb
 

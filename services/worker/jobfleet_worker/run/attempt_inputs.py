@@ -14,7 +14,7 @@ from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.successors import with_results
 from jobfleet_protocol.retry import retry_forever
-from jobfleet_worker.handlers.checkpoints import last_checkpoint
+from jobfleet_protocol.trail.large_data import resolve
 
 CHECKPOINT_AWAITED = "checkpoint.awaited"
 RESULT_AWAITED = "result.awaited"
@@ -45,18 +45,32 @@ class AttemptInputs:
         self._is_stopping = is_stopping
 
     async def last_checkpoint(self, head: Event) -> Any:
-        """Return the last checkpoint of the job's incarnation, decoded.
+        """Return the last checkpoint of the job's incarnation, decoded; ``None`` if there is none.
+
+        Reads nothing for a job's first claim; else pages of 1,000 events, newest first.
 
         Raises:
             CodecError: it cannot be decoded here.
             DataMissing: a checkpoint is not there any more; the attempt fails.
         """
-        found = await self._read(
-            lambda: last_checkpoint(head, trail=self._trail, payloads=self._payloads),
-            None,
-            CHECKPOINT_AWAITED,
-        )
+        found = await self._read(lambda: self._newest_checkpoint(head), None, CHECKPOINT_AWAITED)
         return self._coder.clear_value(found)
+
+    async def _newest_checkpoint(self, head: Event) -> Any:
+        if head.after.epoch <= 1:
+            return None
+        before = head.sequence
+        while before > 1:
+            page = await self._trail.history(head.job_id, before=before, limit=1000)
+            for event in reversed(page):
+                if event.after.incarnation < head.after.incarnation:
+                    return None
+                if event.is_step:
+                    data = (await resolve(event, self._payloads)).data
+                    if "checkpoint" in data:
+                        return data["checkpoint"]
+            before = page[0].sequence if page else 0
+        return None
 
     async def filled(self, request: JobRequest) -> JobRequest:
         """Return the request as it was submitted, with the results of the job before it.

@@ -10,6 +10,7 @@ import pytest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
+from jobfleet_worker.run.attempt_inputs import AttemptInputs
 from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import LEASE_SECONDS, Workshop
@@ -232,9 +233,9 @@ async def test_a_checkpoint_that_took_long_to_read_leaves_the_handler_its_whole_
         await asyncio.sleep(0.7)
         return context.epoch
 
-    async def slow(head: Event, **_: Any) -> None:
+    async def slow(_: AttemptInputs, head: Event) -> None:
         clock.advance(10 * (head.after.epoch - 1))
 
-    monkeypatch.setattr("jobfleet_worker.run.attempt_inputs.last_checkpoint", slow)
+    monkeypatch.setattr(AttemptInputs, "last_checkpoint", slow)
     workshop.start_worker(work, lease_seconds=60, renew_seconds=20)
     assert (await workshop.run("job", timeout_seconds=3)).data["result"] == 2

@@ -248,6 +248,33 @@ async def test_a_schema_changed_by_hand_is_named_and_heals(
     await backend.trail.insert([queued()])
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("ALTER TABLE {0}.trail DROP CONSTRAINT trail_pkey", "lacks primary key trail_pkey: undo"),
+        ("DROP TRIGGER trail_is_never_rewritten ON {0}.trail", "lacks trigger trail_is_never_re"),
+        ("ALTER TABLE {0}.jobs DISABLE TRIGGER ALL", "lacks trigger jobs_counted_at_insert, "),
+        ("DROP INDEX {0}.jobs_by_state", "lacks index jobs_by_state: lists are slow"),
+    ],
+)
+async def test_the_probe_names_what_a_hand_has_taken_away(
+    session: psycopg.Connection[Any], settings: Settings, change: str, told: str
+) -> None:
+    schema = f"changed_{uuid.uuid4().hex[:8]}"
+    backend = await open_backend(settings.model_copy(update={"postgres_schema": schema}))
+    try:
+        (before,) = await backend.probe()
+        assert before.ok
+        assert "lacks" not in before.detail
+        session.execute(change.format(schema).encode())
+        (probe,) = await backend.probe()
+        assert told in probe.detail
+        assert probe.ok == ("INDEX" in change)
+    finally:
+        await backend.close()
+        session.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
 async def test_migrating_again_does_nothing(settings: Settings) -> None:
     assert migrate_backend(settings) == []
 

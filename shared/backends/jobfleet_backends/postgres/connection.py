@@ -60,6 +60,8 @@ _FAULTS = {
     "25006": _READ_ONLY,
     "42P01": "lacks a table of this release; run `jobfleet migrate`, and undo changes by hand",
     "42703": "lacks a column of this release; run `jobfleet migrate`, and undo changes by hand",
+    "42P10": "lacks a primary key of this release; undo changes by hand",
+    "42883": "lacks a function of this release; undo changes by hand",
     "3F000": "lacks the schema; run `jobfleet migrate`",
 }
 _PASSING = frozenset({"08", "40", "53", "55", "57", "58", "XX", "25", "42", "3F"})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jobfleet_backends.postgres.connection import URL, Session
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.migrations import check_version, read_version
-from jobfleet_backends.postgres.schema import in_schema
+from jobfleet_backends.postgres.schema import INDEXES, KEYS, TRIGGERS, in_schema
 from jobfleet_backends.postgres.server_clock import ServerClock
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.codec import encode_text, parse_time
@@ -52,6 +52,23 @@ SELECT name, privilege FROM json_each_text(%s::json) AS wanted (name, privileges
 CROSS JOIN LATERAL unnest(string_to_array(privileges, ', ')) AS privilege
 WHERE NOT has_table_privilege(format('%%I.%%I', %s::text, name), privilege)
 """
+_CHANGED = """
+SELECT kind, name FROM unnest(%s::text[], %s::text[]) AS wanted (kind, name)
+WHERE NOT EXISTS (
+    SELECT 1 FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
+    WHERE kind <> 'trigger' AND relname = name AND indisvalid AND (indisprimary OR kind = 'index')
+        AND relnamespace = to_regnamespace(%s::text)
+) AND NOT EXISTS (
+    SELECT 1 FROM pg_class JOIN pg_trigger ON tgrelid = pg_class.oid
+    WHERE kind = 'trigger' AND tgname = name AND tgenabled <> 'D'
+        AND relnamespace = to_regnamespace(%s::text)
+)
+"""
+_WANTED = (
+    *(("primary key", f"{table}_pkey") for table in KEYS),
+    *(("trigger", name) for name in TRIGGERS),
+    *(("index", name) for name in INDEXES),
+)
 
 
 async def probe_database(database: Database, server_clock: ServerClock) -> Sequence[Probe]:
@@ -79,8 +96,15 @@ def _look(session: Session, schema: str) -> str:
     if missing:
         lacking = ", ".join(f"{privilege} on {schema}.{name}" for name, privilege in missing)
         raise BackendForbidden(f"this role lacks {lacking}; grant it as the schema's owner")
+    kinds, names = zip(*_WANTED, strict=True)
+    values = (list(kinds), list(names), f'"{schema}"', f'"{schema}"')
+    changed = session.execute(_CHANGED, values).fetchall()
+    if any(kind != "index" for kind, _ in changed):
+        lost = ", ".join(f"{kind} {name}" for kind, name in changed)
+        raise BackendForbidden(f"schema {schema} lacks {lost}: undo changes by hand")
     row = session.execute(_ABOUT).fetchone()
     assert row is not None
     version, size, fsync = row
     unsafe = "" if fsync == "on" else ", fsync is off: a power cut loses events"
-    return f"PostgreSQL {version}, {size / 1e6:,.1f} MB{unsafe}"
+    slow = f", lacks index {', '.join(name for _, name in changed)}: lists are slow" * bool(changed)
+    return f"PostgreSQL {version}, {size / 1e6:,.1f} MB{unsafe}{slow}"

@@ -7,6 +7,7 @@ are those of ``jobfleet_backends.sql.row_codec``: ``_TYPES`` says which of them 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS, OPEN_COLUMNS
@@ -306,6 +307,10 @@ CREATE TABLE jobfleet.dead_letters (
     body bytea NOT NULL
 );
 """
+KEYS = re.findall(r"CREATE TABLE jobfleet\.(\w+) \([^;]*?PRIMARY KEY", SCHEMA)
+"""Tables with a primary key; its index is named as the table, with ``_pkey`` behind it."""
+TRIGGERS = re.findall(r"CREATE TRIGGER (\w+)", SCHEMA)
+INDEXES = re.findall(r"CREATE INDEX (\w+)", SCHEMA)
 _HOT = (
     *("messages", "locks", "open_jobs", "state_counts", "control_messages"),
     *("endings", "errors", "type_times", "slow_runs"),

@@ -1,4 +1,4 @@
-"""Writes log lines in a thread of its own, so that whoever logs never waits and never fails."""
+"""Writes log lines in a thread of its own, so that the logging code never waits and never fails."""
 
 from __future__ import annotations
 

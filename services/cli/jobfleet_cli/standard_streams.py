@@ -15,7 +15,7 @@ STDOUT, STDERR = 1, 2
 
 
 class TerminalStream(io.TextIOWrapper):
-    """Shows control and format characters instead of obeying them, whoever prints them."""
+    """Shows control and format characters instead of obeying them, in any text that is printed."""
 
     def write(self, text: str) -> int:
         """Write the text made visible, line breaks and tabs kept."""

@@ -1,4 +1,4 @@
-"""Where a job stands, as whoever submitted it may see it."""
+"""Where a job stands, as its submitter may see it."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Publisher(OpensGroups):
         defaults: JobDefaults,
         metrics: PublisherMetrics | None = None,
     ) -> None:
-        """Use an open backend; whoever opened it calls :meth:`settle`, then closes it.
+        """Use an open backend; the caller calls :meth:`settle`, then closes the backend.
 
         Args:
             defaults: applied where a job does not say.
@@ -138,7 +138,7 @@ class Publisher(OpensGroups):
         current.ended(self)
         opened = self._opened
         if self._flags is None or opened is None:
-            await self.settle()  # whoever has opened the backend closes it
+            await self.settle()  # the caller opened the backend, and closes it
             return
         self._opened = None
         if opened.process == os.getpid():

@@ -76,7 +76,7 @@ def check_clear(request: JobRequest) -> None:
     """Check that no field of a submitted request holds an encoded value, at any depth.
 
     Raises:
-        InvalidRequest: one does; a process with the codec would decode it for whoever sees the job.
+        InvalidRequest: one does; a process with the codec would decode it for every viewer.
     """
     for field, value in request.to_json().items():
         if (path := encoded_in(value, field)) is not None:

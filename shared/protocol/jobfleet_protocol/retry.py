@@ -35,7 +35,7 @@ class Trouble:
 
 
 trouble: ContextVar[Trouble | None] = ContextVar("trouble", default=None)
-"""Set by whoever wants to tell, when it stops waiting, what the operations inside wait for."""
+"""Set by a caller that reports, when it stops waiting, what the operations inside wait for."""
 
 
 def back_off() -> Iterator[float]:

@@ -62,7 +62,7 @@ class Slots:
         self._changed.set()
 
     def close(self) -> None:
-        """End the wait of whoever wants to run alone: the worker stops."""
+        """End the wait of a suspect that wants to run alone: the worker stops."""
         self._is_closed = True
         self._changed.set()
 

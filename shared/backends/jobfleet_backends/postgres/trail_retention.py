@@ -113,7 +113,7 @@ def _forget(session: Session, schema: str, tombstone: Row, last: int) -> None:
         _expect(session, schema, job_id, last)
         session.execute(f"SET LOCAL {RETENTION} = 'on'".encode())
         session.execute(in_schema(_DELETE, schema), (job_id, last))
-        # After the deletion, which has waited for whoever was writing one of these rows.
+        # After the deletion, which has waited for every writer of one of these rows.
         _expect(session, schema, job_id, None)
         assert oldest is not None
         session.execute(in_schema(_TOMBSTONE, schema), (*oldest, *tombstone))

@@ -1,6 +1,6 @@
 """Connections of a user's own, as several libraries hand them out.
 
-None of these libraries is imported here: whoever has a connection has imported its library.
+None of these libraries is imported here: a caller with a connection has imported its library.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ STEADY_SECONDS = 5.0
 
 
 class Link:
-    """Hands out the one connection; whoever asks while it is away starts the next attempt."""
+    """Hands out the one connection; a call while it is away starts the next attempt."""
 
     def __init__(self, *, url: URL, purpose: str, reachability: Reachability) -> None:
         self.address = f"{url.host}:{url.port}"

@@ -124,9 +124,10 @@ class Canceller:
             _log.warning(CANCEL_LEFT_TO_RESCUER, job_id=event.job_id, error=str(error))
 
     async def _tell(self, head: Event) -> None:
-        """A lost message costs little: the next renewal of the lease looks into the trail.
+        """Tell the job's worker that it is to stop; end a group that has a cancel request.
 
-        A group is told by whoever asks; what fails now is left to the rescuer.
+        A lost message costs little: the next renewal of the lease looks into the trail. A group
+        that cannot be ended now is left to the rescuer.
         """
         try:
             if head.facts.job_type == GROUP_TYPE:

@@ -135,7 +135,7 @@ class Ending:
             group: its newest event.
             seek_missed: look for members that have ended and cannot tell it any more.
         """
-        if group.after.cancel_requested:  # whoever asked may have died before this
+        if group.after.cancel_requested:  # the process that asked may have died before this
             await self._submit_cancel(group)
         total = await total_of(group, self._trail)
         if total is not None:

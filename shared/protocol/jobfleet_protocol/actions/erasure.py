@@ -57,7 +57,7 @@ NOT_REACHED = (
     "the name of a job in the row of a worker that ran it lately, for seven days at most",
     "on Azure: samples of error groups and the names of slow runs, until their hour is trimmed",
 )
-"""What an erasure cannot remove; told to whoever asks for one."""
+"""What an erasure cannot remove; the answer to each erasure lists it."""
 
 ERASURE_BEGUN = "erasure.begun"
 VALUES_ERASED = "values.erased"

@@ -49,7 +49,7 @@ def is_due(step: Then, state: State) -> bool:
 def successors_of(head: Event, request: JobRequest) -> Iterator[JobRequest]:
     """Yield the jobs that follow the incarnation which ``head`` ended.
 
-    The same event gives the same requests, so whoever repeats this submits the same jobs.
+    The same event gives the same requests, so a repetition submits the same jobs.
     """
     for number, step in enumerate(request.then):
         if is_due(step, head.after.state):

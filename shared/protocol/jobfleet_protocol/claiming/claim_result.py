@@ -104,4 +104,4 @@ ClaimResult = (
     | NoRequest
     | ForNewer
 )
-"""What :meth:`Claimer.claim` returns: whoever matches on it handles each of these."""
+"""What :meth:`Claimer.claim` returns; a ``match`` on it must handle each of these."""

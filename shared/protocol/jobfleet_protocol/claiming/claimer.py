@@ -157,7 +157,7 @@ class Claimer:
         try:
             lease = await self.leases.acquire(other.lock, claim.lease_id)
         except LeaseConflict:
-            return Attended(other.head)  # whoever holds it runs the job, or fences it
+            return Attended(other.head)  # its holder runs the job, or fences it
         result = await self._claim.under(lease, claim)
         if not isinstance(result, Claimed):
             await self.leases.let_go(lease, claim.message.request)

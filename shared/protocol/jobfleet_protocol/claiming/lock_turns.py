@@ -93,7 +93,7 @@ class LockTurns:
         return TurnView(lock, note, await self._named(note, job_id), None)
 
     async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
-        """Fence whoever had the turn before, then write the next one under the lease.
+        """Fence the job that had the turn before, then write the next turn under the lease.
 
         Call it only while the lease is trusted, checked after :meth:`look`.
 

@@ -60,7 +60,7 @@ class UnstartableJobs:
                 return None
             if lost_workers < LOST_BEFORE_CLAIM:
                 return None
-            # No lease is needed: whoever claims the job meanwhile inserts the same sequence.
+            # No lease is needed: a worker that claims the job meanwhile inserts the same sequence.
             change = self._ending(reason, is_cancelled=head.after.cancel_requested)
             ended = draft(head, head.facts, change, occurred_at=self._clock.now())
             if await self._writer.append([ended]) is None:

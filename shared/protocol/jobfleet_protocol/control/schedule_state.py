@@ -323,7 +323,7 @@ def _skip(newest: ControlEntry, ticks: list[datetime], why: dict[str, Any]) -> C
 def job_of(entry: ControlEntry) -> JobRequest | None:
     """Return the job that an entry stands for, ``None`` if it makes none.
 
-    Built from the entry alone, so that whoever submits it submits the same job.
+    Built from the entry alone, so that each process submits the same job.
     """
     job_id = entry.details.get("jobId")
     if job_id is None or entry.kind not in (ControlKind.FIRED, ControlKind.TRIGGERED):

@@ -50,7 +50,7 @@ def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str
 def seal_of(tombstone: Event, *, head: Event) -> Event:
     """Return the row that announces the tombstone, to be inserted after ``head``.
 
-    It carries the hash chain on: whoever knows an earlier hash can check that it follows.
+    It carries the hash chain on: with an earlier hash one can check that it follows.
     """
     after = replace(
         tombstone.after, sequence=head.sequence + 1, lifecycle_before=head.newest_lifecycle

@@ -141,7 +141,7 @@ BY_THE_SIMULATION = (
     Known(
         "a result taken for a later incarnation's",
         token_not_checked,
-        57,
+        59,
         shows="the result of an earlier incarnation",
     ),
     Known(

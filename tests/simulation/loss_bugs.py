@@ -43,7 +43,7 @@ def a_claim_without_the_limit() -> AbstractContextManager[Any]:
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
-    Known("a lone takeover", a_lone_takeover, 2, _ONCE, shows="may not start again"),
+    Known("a lone takeover", a_lone_takeover, 29, _ONCE, shows="may not start again"),
     Known(
         "a claim without the job's limit of lost workers",
         a_claim_without_the_limit,

@@ -341,6 +341,30 @@ async def test_what_cannot_be_a_part_of_a_transaction_is_refused_by_name(
     assert _stored(flags) == _NOTHING
 
 
+def test_a_restored_copy_of_the_fleets_database_is_another_database(
+    blocking: BlockingPublisher, flags: dict[str, Any]
+) -> None:
+    """As a staging server that was filled from a backup."""
+    url, schema = flags["postgres_url"], flags["postgres_schema"]
+    with psycopg.connect(url, autocommit=True) as session:
+        mark = session.execute(f"SELECT value FROM {schema}.meta WHERE name = 'fleet'".encode())  # noqa: S608
+        session.execute("CREATE DATABASE restored")
+        try:
+            copy = url.replace("/postgres", "/restored")
+            with BlockingPublisher.from_env(**(flags | {"postgres_url": copy})):
+                """Its start makes the tables."""
+            with psycopg.connect(copy, autocommit=True) as other:
+                change = f"UPDATE {schema}.meta SET value = %s WHERE name = 'fleet'"  # noqa: S608
+                other.execute(change.encode(), mark.fetchone())
+            with psycopg.connect(copy) as other:
+                with pytest.raises(InvalidRequest, match="leads to another database"):
+                    blocking.submit("demo.steps", connection=other)
+        finally:
+            session.execute("DROP DATABASE restored WITH (FORCE)")
+    with psycopg.connect(url) as connection:
+        assert blocking.submit("demo.steps", connection=connection).created
+
+
 @pytest.mark.chaos
 def test_a_thousand_transactions_that_commit_roll_back_or_die_agree_with_their_jobs(
     blocking: BlockingPublisher, flags: dict[str, Any]

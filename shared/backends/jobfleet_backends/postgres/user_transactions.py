@@ -19,7 +19,12 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.transaction import Opened, Opening, TransactionState
 
 _HAS_TABLES = "SELECT to_regclass(%s::text) IS NOT NULL"
-_FLEET = "SELECT value FROM jobfleet.meta WHERE name = 'fleet'"
+# A dump that is restored elsewhere brings the mark along, but neither these numbers of the server's
+# nor the transaction that wrote the mark.
+_FLEET = """
+SELECT concat_ws('/', value, pg_database.oid, meta.tableoid, meta.xmin)
+FROM jobfleet.meta CROSS JOIN pg_database WHERE name = 'fleet' AND datname = current_database()
+"""
 _STATE = "SELECT pg_xact_status(%s::text::xid8)"
 _MOMENT = "SELECT pg_current_xact_id()::text"
 _ARE_OVER = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8"
@@ -82,7 +87,7 @@ class PostgresUserTransactions:
         return _found(transaction, found)
 
     async def fleet(self) -> str:
-        """Return the mark that the schema was given when it was made."""
+        """Return the mark that the schema was given when it was made, with its place."""
         if self._fleet is None:
             ((self._fleet,),) = await self._database.fetch(_FLEET)
         return str(self._fleet)
@@ -126,6 +131,7 @@ class PostgresUserTransactions:
 
     def _check_fleet(self, rows: list[Row], fleet: str) -> None:
         if [tuple(row) for row in rows] != [(fleet,)]:
+            self._fleet = None  # the fleet may have moved to another server: ask once more
             raise self._elsewhere()
 
     def _elsewhere(self) -> InvalidRequest:

@@ -104,8 +104,13 @@ class Address:
                 "write / as %2F, @ as %40 and : as %3A in user and password"
             )
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
-        host, port = given.get("host", "localhost"), given.get("port", "5432")
-        self.shown = f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
+        hosts = str(given.get("host", "localhost")).split(",")
+        ports = str(given.get("port", "5432")).split(",")
+        ports = ports * len(hosts) if len(ports) == 1 else ports
+        places = ",".join(
+            f"{host}:{port or '5432'}" for host, port in zip(hosts, ports, strict=False)
+        )
+        self.shown = f"{places}/{given.get('dbname') or given.get('user') or ''}"
 
     def connect(self, *, seconds: float = CONNECT_SECONDS) -> Session:
         """Open a session in autocommit mode whose times come as text; it prepares no statement.

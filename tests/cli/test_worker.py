@@ -135,6 +135,7 @@ def test_bad_options_name_their_variable(cli: Cli) -> None:
 
 EXITS = """
 import asyncio, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from jobfleet_worker import handler
 
 async def leave():
@@ -147,7 +148,13 @@ async def exit_in_child() -> None:
 
 @handler("thread-left")
 def thread_left() -> None:
-    threading.Thread(target=time.sleep, args=(120,), name="left-here", daemon=False).start()
+    threading.Thread(target=time.sleep, args=(120,), name="left-here").start()
+
+pool = ThreadPoolExecutor(2, "idle-pool")
+
+@handler("uses-pool")
+def uses_pool() -> int:
+    return pool.submit(int).result()
 
 @handler("to-thread-left", timeout=1, max_attempts=1)
 async def to_thread_left() -> None:
@@ -186,6 +193,19 @@ def test_threads_that_handlers_left_are_named_and_do_not_hold_up_the_end(
     assert worker.wait(30) == 0
     assert "worker.threads_left" in cli.log
     assert "left-here" in cli.log
+
+
+def test_an_idle_thread_pool_of_a_module_does_not_hold_up_the_end(
+    cli: Cli, until: Callable[..., None]
+) -> None:
+    (cli.folder / "exits.py").write_text(EXITS)
+    worker = cli.start("worker", "--handlers", "exits")
+    [job] = cli.publish("--type", "uses-pool")
+    until(lambda: "\tCompleted\t" in cli.run("jobs", "show", job).stdout, "the job")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert "worker.stopped" in cli.log
+    assert "worker.threads_left" not in cli.log
 
 
 def test_a_handler_cannot_make_its_worker_deaf(cli: Cli, until: Callable[..., None]) -> None:

@@ -167,6 +167,7 @@ SHOWN_BY = {
     "worker/handlers/runners.py": "worker/test_way_to_the_handler.py",
     "worker/handlers/schedule_marks.py": "worker/test_schedules_in_code.py",
     "worker/handlers/signature.py": "worker/test_declarations.py",
+    "worker/handlers/user_thread.py": "cli/test_worker.py",
     "worker/metrics/bare_metrics.py": "worker/test_metrics.py",
     "worker/metrics/port.py": "worker/test_metrics.py",
     "worker/outbound/*_headers.py": "worker/outbound/test_http_client.py",

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from concurrent.futures import thread as pools
 
 import structlog
 
@@ -24,6 +25,7 @@ def end_process(*, seconds: float) -> None:
     The interpreter waits for every thread that is not a daemon, without a limit.
     """
     deadline = time.monotonic() + seconds
+    _end_idle_pools()
     left = _threads()
     while left and time.monotonic() < deadline:
         left[0].join(min(0.1, seconds))
@@ -33,6 +35,17 @@ def end_process(*, seconds: float) -> None:
         drain_logs()
         sys.stdout.flush()
         os._exit(0)
+
+
+def _end_idle_pools() -> None:
+    """Let threads of thread pools end that have nothing to do, as the interpreter does at its end.
+
+    A module may keep a pool for all of its jobs: that is no thread that somebody left.
+    """
+    with pools._global_shutdown_lock:
+        pools._shutdown = True
+    for queue in [*pools._threads_queues.values()]:
+        queue.put(None)
 
 
 def _threads() -> list[threading.Thread]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
@@ -34,6 +33,7 @@ from jobfleet_worker.handlers.outcomes import (
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain
+from jobfleet_worker.handlers.user_thread import UserThread
 from jobfleet_worker.processes.pool import ProcessPool
 
 T = TypeVar("T")
@@ -244,7 +244,7 @@ class _OneThread(Executor):
             except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
                 future.set_exception(RuntimeError(f"{type_of(error)} was raised"))
 
-        threading.Thread(target=run, name=self._name, daemon=True).start()
+        UserThread(target=run, name=self._name, daemon=True).start()
         return future
 
 

@@ -1,5 +1,7 @@
 """A private PostgreSQL: own data folder and port, loopback only, never run as root."""
 
+from __future__ import annotations
+
 import os
 import pwd
 import shutil
@@ -39,16 +41,32 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 password_encryption = 'scram-sha-256'
 """
+_STANDBY_ACCESS = "host replication all 127.0.0.1/32 trust\n"
+_STANDBY_CONFIGURATION = "wal_level = replica\nmax_wal_senders = 4\n"
 _NOT_DURABLE = "fsync = off\nfull_page_writes = off\n"
 
 
 class PostgresCluster(PostgresServer):
-    """Starts, stops and kills one server; the folder keeps its port and data between starts."""
+    """Starts, stops and kills one server; the folder keeps its port and data between starts.
 
-    def __init__(self, *, folder: Path, durable: bool = True) -> None:
+    Args:
+        with_standby: whether another server may follow this one.
+        follows: the running server whose standby this is.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        durable: bool = True,
+        with_standby: bool = False,
+        follows: PostgresCluster | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.resolve()
         self._durable = durable
+        self._with_standby = with_standby
+        self._follows = follows
         self._ports = reserved_ports(self._folder / "ports.json", ("postgres",))
         self._server = DetachedProcess(name="postgres", folder=self._folder)
 
@@ -98,10 +116,17 @@ class PostgresCluster(PostgresServer):
         if (user := _other_user()) is not None:
             self._folder.chmod(0o711)
             os.chown(new, user.pw_uid, user.pw_gid)
-        options = ["--username", _SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        command = [*_as_other_user(), _required("initdb"), "-D", str(new), *options]
+        if self._follows is None:
+            program = "initdb"
+            options = ["--username", _SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8"]
+            options += ["--no-sync", "--auth=trust"]
+        else:
+            program = "pg_basebackup"
+            options = ["-d", self._follows.address, "-c", "fast", "--write-recovery-conf"]
+            options += ["--no-sync"]
+        command = [*_as_other_user(), _required(program), "-D", str(new), *options]
         done = subprocess.run(
-            [*command, "--auth=trust"],
+            command,
             env=_environment(),
             cwd="/",
             capture_output=True,
@@ -109,12 +134,15 @@ class PostgresCluster(PostgresServer):
             check=False,
         )
         if done.returncode:
-            message = f"initdb failed: {done.stderr}"
+            message = f"{program} failed: {done.stderr}"
             raise ServerError(message)
         with (new / "postgresql.conf").open("a") as file:
             file.write(f"port = {self._ports['postgres']}\n{_CONFIGURATION}")
             file.write("" if self._durable else _NOT_DURABLE)
-        (new / "pg_hba.conf").write_text(_ACCESS)
+            replicates = self._with_standby or self._follows is not None
+            file.write(_STANDBY_CONFIGURATION if replicates else "")
+        access = _ACCESS + (_STANDBY_ACCESS if self._with_standby else "")
+        (new / "pg_hba.conf").write_text(access)
         new.rename(self._data)
 
     def _is_ready(self) -> bool:

@@ -10,8 +10,10 @@ import pytest
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
+from jobfleet_worker.processes.pool import WarmProcess
 from tests.polling import eventually
 from tests.worker import process_handlers
+from tests.worker.processes import is_alive
 from tests.worker.test_cancelling import look_now_and_then, until_running, wait_for_ever
 from tests.worker.workshop import OPTIONS, Workshop
 
@@ -38,6 +40,19 @@ async def test_a_process_over_its_limit_is_killed(workshop: Workshop, tmp_path: 
     head = await workshop.run("process.stubborn", pid, max_attempts=1, timeout_seconds=1.5)
     assert head.after.state is State.TIMED_OUT
     assert "left behind" not in head.message
+
+
+async def test_the_end_of_a_process_is_waited_for_though_a_busy_machine_is_slow_to_kill_it(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = WarmProcess.kill
+    monkeypatch.setattr(WarmProcess, "kill", lambda self: threading.Timer(2, kill, [self]).start())
+    workshop.start_worker(process_handlers.stubborn)
+    pid = tmp_path / "pid"
+    head = await workshop.run("process.stubborn", str(pid), max_attempts=1, timeout_seconds=1.5)
+    assert head.after.state is State.TIMED_OUT
+    assert "left behind" not in head.message
+    assert not is_alive(int(pid.read_text()))
 
 
 async def test_what_a_thread_returns_after_it_saw_its_limit_is_no_result(

@@ -77,6 +77,12 @@ class ProcessRunner:
     def has_noticed(self) -> bool:
         return False
 
+    @property
+    def end_seconds(self) -> float:
+        # A killed group ends. On a busy machine that takes its time, and an end of the job that
+        # is written before would let the next attempt run beside what is left of this one.
+        return 30.0
+
     def _attend(
         self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[HandlerOutcome]
     ) -> None:

@@ -44,6 +44,8 @@ run_by: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVa
 """The task of the coroutine handler whose code runs; ``None`` in the worker's own code."""
 
 
+END_SECONDS = 1.0
+"""For code that cannot be killed: what has not ended by then may never end."""
 HANDLER_TASK = "handler-"
 """What the names of coroutine handlers' tasks begin with; the job's id follows."""
 
@@ -72,6 +74,11 @@ class Runner(Protocol):
     @property
     def has_noticed(self) -> bool:
         """Whether the handler saw that it is to stop: what it returns then is not its result."""
+        ...
+
+    @property
+    def end_seconds(self) -> float:
+        """How long its end may take after ``cut_off``; then it is left behind."""
         ...
 
 
@@ -118,6 +125,10 @@ class LoopRunner:
     @property
     def has_noticed(self) -> bool:
         return self._context.has_noticed
+
+    @property
+    def end_seconds(self) -> float:
+        return END_SECONDS
 
     async def _run(self) -> HandlerOutcome:
         run_by.set(asyncio.current_task())
@@ -206,6 +217,10 @@ class ThreadRunner:
     @property
     def has_noticed(self) -> bool:
         return self._context.has_noticed
+
+    @property
+    def end_seconds(self) -> float:
+        return END_SECONDS
 
 
 def _tried(read: Callable[[Any], Any], payload: Any) -> tuple[Any, BaseException | None]:

@@ -89,7 +89,7 @@ class Attempt:
 
     def _cut_off(self, runner: Runner) -> None:
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(1.0, self._abandon))
+        self._timers.append(loop.call_later(runner.end_seconds, self._abandon))
         runner.cut_off()
 
     def _abandon(self) -> None:

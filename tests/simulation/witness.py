@@ -32,6 +32,13 @@ class Run:
         """Whether its process is awake, runs it under a lease, and trusts that lease."""
         return _trusts(self.process, self.job_id, self.epoch)
 
+    def kept_slots(self) -> frozenset[str]:
+        """Return the slots that it holds still.
+
+        Who has come to wait for a third party gives its slots up, and its handler still ends.
+        """
+        return self.slots & _slots(self.process, self.job_id)
+
 
 def _trusts(process: Process, job_id: str, epoch: int) -> bool:
     if process.worker is None or not process.is_awake:
@@ -126,7 +133,7 @@ class Witness:
             beside = [
                 other
                 for other in self._live
-                if other.is_trusted() and any(limit_of(lock) == name for lock in other.slots)
+                if other.is_trusted() and any(limit_of(lock) == name for lock in other.kept_slots())
             ]
             if name is not None and beside:
                 since = min(other.began for other in beside)
@@ -174,9 +181,7 @@ class Witness:
                     f"job {run.job_id} beside job {other.job_id} on {run.process.name}, though one "
                     "of them is a suspect"
                 )
-            # Who has come to wait for a third party gives its slots up, and its handler still ends.
-            kept = other.slots & _slots(other.process, other.job_id)
-            if other.lock != run.lock and not kept & run.slots:
+            if other.lock != run.lock and not other.kept_slots() & run.slots:
                 continue
             if run.is_trusted() and other.is_trusted():
                 self.faults.append(

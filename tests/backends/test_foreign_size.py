@@ -38,7 +38,7 @@ WAYS: dict[str, Callable[[bytes], object]] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("item", "count", "why"),
-    [(b"{}", 1_000_000, "values, at most 100,000"), (b"1" * 50, 120_000, "bytes, at most 4,194")],
+    [(b"{}", 1_000_000, "values; at most 100,000"), (b"1" * 50, 120_000, "bytes; at most 4,194")],
 )
 def test_a_huge_body_is_malformed_and_nothing_is_built_of_it(
     way: str, item: bytes, count: int, why: str

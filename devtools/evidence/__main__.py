@@ -91,6 +91,7 @@ def record(run: str, *, seconds: float | None = None) -> Result | None:
         figures=counted,
         load=round(os.getloadavg()[0], 1),
         curves=figures.curves(slices),
+        bugs=figures.bugs(slices),
     )
     result.save()
     if result.passed:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 _FILE = "EVIDENCE_FIGURES"
-_PART, _CURVE = "part", "curve"
+_PART, _CURVE, _BUG = "part", "curve", "bug"
 
 Curves = dict[str, list[list[float]]]
+Bugs = dict[str, dict[str, bool]]
 
 
 def count(part: str = "", /, **numbers: float) -> None:
@@ -29,6 +30,16 @@ def count(part: str = "", /, **numbers: float) -> None:
 def point(curve: str, minute: float, value: float) -> None:
     """Add a point to a curve of the run that is being recorded."""
     _append({_CURVE: curve, "at": [round(minute, 2), value]})
+
+
+def bug(broken: str, name: str, *, found: bool) -> None:
+    """Note whether the run that is being recorded found a deliberate bug.
+
+    Args:
+        broken: the class of the bug, a value of ``BugClass``.
+    """
+    _append({_BUG: name, "breaks": broken, "found": found})
+    count(bugs_found=int(found))
 
 
 def is_done(part: str) -> bool:
@@ -57,7 +68,7 @@ def total(path: Path) -> dict[str, float]:
     """Return the sum of each figure."""
     sums: Counter[str] = Counter()
     for line in _lines(path):
-        if _CURVE not in line:
+        if _CURVE not in line and _BUG not in line:
             sums.update({name: number for name, number in line.items() if name != _PART})
     return dict(sorted(sums.items()))
 
@@ -69,6 +80,15 @@ def curves(path: Path) -> Curves:
         if _CURVE in line:
             found.setdefault(line[_CURVE], []).append(line["at"])
     return {name: sorted(points) for name, points in found.items()}
+
+
+def bugs(path: Path) -> Bugs:
+    """Return by class and name whether each deliberate bug was found."""
+    seen: Bugs = {}
+    for line in _lines(path):
+        if _BUG in line:
+            seen.setdefault(line["breaks"], {})[line[_BUG]] = line["found"]
+    return seen
 
 
 def add_slice(path: Path, seconds: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
 
 from devtools.evidence.claims import CLAIMS, COMMANDS, Claim
 from devtools.evidence.result import Result
@@ -36,19 +37,39 @@ the end, after Ctrl-C too.
 
 def page(load: Load) -> str:
     """Return the page."""
-    return "\n".join([_INTRODUCTION, *_claims(), *_runs(load)])
+    return "\n".join([_INTRODUCTION, *_claims(load("deliberate-bugs")), *_runs(load)])
 
 
-def _claims() -> Iterator[str]:
+def _claims(bugs: Result | None) -> Iterator[str]:
     for claim in CLAIMS:
-        yield from _claim(claim)
+        yield from _claim(claim, bugs)
 
 
-def _claim(claim: Claim) -> Iterator[str]:
+def _claim(claim: Claim, bugs: Result | None) -> Iterator[str]:
     yield f"## {claim.promise}\n"
     yield f"- **Would be falsified by**: {claim.falsified_by}"
     yield f"- **Runs**: {', '.join(f'[{run}](#{run})' for run in claim.runs)}"
+    yield from _deliberate_bugs(claim, bugs)
     yield f"- **Not covered**: {claim.not_covered}\n"
+
+
+def _deliberate_bugs(claim: Claim, result: Result | None) -> Iterator[str]:
+    head = "- **Deliberate bugs**:"
+    if claim.bugs is None:
+        yield f"{head} none of this class"
+    elif result is None:
+        yield f"{head} not run"
+    elif not result.bugs:
+        found = result.figures.get("bugs_found", 0)
+        yield f"{head} {_number(found)} of all classes found; the next run tells them by class"
+    else:
+        yield from _by_name(head, result.bugs.get(claim.bugs, {}))
+
+
+def _by_name(head: str, bugs: Mapping[str, bool]) -> Iterator[str]:
+    yield f"{head} {sum(bugs.values())} of {len(bugs)} found"
+    names = (escape(name, quote=False) + ("" if bugs[name] else " (NOT FOUND)") for name in bugs)
+    yield f"  <details><summary>their names</summary>{'; '.join(sorted(names))}</details>"
 
 
 def _runs(load: Load) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devtools.evidence.figures import Curves
+from devtools.evidence.figures import Bugs, Curves
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "evidence"
@@ -29,6 +29,7 @@ class Result:
         passed: whether the command ended with 0.
         figures: what the run counted.
         curves: values by minute of the run.
+        bugs: by class and name, whether each deliberate bug was found. Empty for other runs.
     """
 
     run: str
@@ -42,6 +43,7 @@ class Result:
     figures: Mapping[str, float]
     load: float = 0.0
     curves: Curves = field(default_factory=dict)
+    bugs: Bugs = field(default_factory=dict)
 
     def save(self) -> None:
         """Write the result in the place of the run's earlier one."""

@@ -11,6 +11,7 @@ import pytest
 
 from devtools.evidence import __main__ as command
 from devtools.evidence import figures
+from devtools.evidence.bug_class import BugClass
 from devtools.evidence.claims import CLAIMS, COMMANDS
 from devtools.evidence.page import page
 from devtools.evidence.result import Result, load
@@ -57,6 +58,23 @@ def test_a_result_is_shown_with_its_figures() -> None:
     assert "| simulated hours | 1.2 |" in text
 
 
+def test_a_claim_tells_how_many_bugs_of_its_class_were_found_and_their_names() -> None:
+    of_pauses = {"a <late> look": True, "a lost one": False}
+    ran = result(run="deliberate-bugs", bugs={BugClass.PAUSES: of_pauses})
+    text = page(lambda run: ran if run == "deliberate-bugs" else None)
+    _, _, row = text.partition("## A pause holds")
+    row, _, _ = row.partition("\n## ")
+    assert "**Deliberate bugs**: 1 of 2 found" in row
+    assert "a &lt;late&gt; look; a lost one (NOT FOUND)</details>" in row
+
+
+def test_a_result_without_classes_of_bugs_shows_its_total_and_says_so() -> None:
+    ran = result(run="deliberate-bugs", figures={"bugs_found": 88})
+    text = page(lambda run: ran if run == "deliberate-bugs" else None)
+    assert "88 of all classes found; the next run tells them by class" in text
+    assert "**Deliberate bugs**: not run" in page(lambda _: None)
+
+
 def test_a_run_that_failed_says_so() -> None:
     assert "**FAILED**" in page(lambda _: result(passed=False))
 
@@ -76,8 +94,8 @@ def test_a_recorded_run_keeps_what_its_command_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = (
-        "from devtools.evidence.figures import count, point; "
-        "count(seeds=2); count(seeds=3); point('MiB', 1, 20.5)"
+        "from devtools.evidence.figures import bug, count, point; "
+        "count(seeds=2); count(seeds=3); point('MiB', 1, 20.5); bug('pauses', 'a', found=True)"
     )
     failing = f"{counting}; raise SystemExit(3)"
     monkeypatch.setitem(COMMANDS, "simulation", f'{sys.executable} -c "{failing}"')
@@ -86,7 +104,11 @@ def test_a_recorded_run_keeps_what_its_command_counted(
     monkeypatch.setattr(command, "SLICES", tmp_path)
     recorded = command.record("simulation")
     assert recorded is not None
-    assert (recorded.passed, recorded.figures) == (False, {"seeds": 5})
+    assert (recorded.passed, recorded.figures) == (
+        False,
+        {"bugs_found": 1, "seeds": 5},
+    )
+    assert recorded.bugs == {"pauses": {"a": True}}
     assert load("simulation") == recorded
     assert recorded.curves == {"MiB": [[1, 20.5]]}
 

@@ -6,6 +6,7 @@ its patches, in the file of its reason.
 
 from __future__ import annotations
 
+from devtools.evidence.bug_class import BugClass
 from tests.simulation.append_bugs import (
     fresh_event_id_at_each_try,
     no_epoch_check,
@@ -67,28 +68,57 @@ from tests.simulation.submission_bugs import OF_SUBMITS
 _TWICE = r"stands \d+ times"
 
 BY_DESIGN = (
-    Known("no epoch check", no_epoch_check, 351, shows="the result of epoch"),
-    Known('refusal read as "not written"', refusal_means_not_written, 14, MANY_LATE, shows=_TWICE),
+    Known(
+        "no epoch check",
+        no_epoch_check,
+        351,
+        breaks=BugClass.ONE_OUTCOME,
+        shows="the result of epoch",
+    ),
+    Known(
+        'refusal read as "not written"',
+        refusal_means_not_written,
+        14,
+        MANY_LATE,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_TWICE,
+    ),
     Known(
         'refusal read as "written"',
         refusal_means_written,
         1,
+        breaks=BugClass.WHOLE_TRAIL,
         shows="the timeline shows an event that job",
     ),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 31, MANY_LATE, shows=_TWICE),
+    Known(
+        "a fresh event id at each try",
+        fresh_event_id_at_each_try,
+        31,
+        MANY_LATE,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_TWICE,
+    ),
     Known(
         "open row removed before the terminal event",
         open_row_removed_first,
         58,
         CRASHES,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
     ),
-    Known("terminal state not absorbing", terminal_not_absorbing, 4, shows="Started after"),
+    Known(
+        "terminal state not absorbing",
+        terminal_not_absorbing,
+        4,
+        breaks=BugClass.ONE_OUTCOME,
+        shows="Started after",
+    ),
     Known(
         "predecessor under a lock key not fenced",
         predecessor_not_fenced,
         11,
         BAD_WEATHER | ONE_LOCK,
+        breaks=BugClass.ONE_OUTCOME,
         shows="runs beside",
     ),
     Known(
@@ -96,6 +126,7 @@ BY_DESIGN = (
         trust_checked_before_the_read,
         430,
         BAD_WEATHER | ONE_LOCK,
+        breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
     ),
 )
@@ -108,6 +139,7 @@ BY_THE_SIMULATION = (
         callback_left_behind,
         225,
         CRASHES | NOTHING_ELSE | {"fault_rate": 0.3, "clock_steps": True},
+        breaks=BugClass.FLOWS,
         shows="has no callback job",
     ),
     Known(
@@ -115,6 +147,7 @@ BY_THE_SIMULATION = (
         late_note_accepted,
         1,
         MANY_LATE | {"fleet_scope": True},
+        breaks=BugClass.ONE_OUTCOME,
         shows="^rule 9",
     ),
     Known(
@@ -122,6 +155,7 @@ BY_THE_SIMULATION = (
         fleet_trust_by_hearsay,
         16,
         BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
+        breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
     ),
     Known(
@@ -129,6 +163,7 @@ BY_THE_SIMULATION = (
         claim_after_an_unclear_release,
         19,
         LATE | NOTHING_ELSE | ONE_LOCK | {"fault_rate": 0.35, "lease_seconds": 15, "jobs": 12},
+        breaks=BugClass.ONE_OUTCOME,
         shows=f"{ROBBED}|{NOT_LEASED}",
     ),
     Known(
@@ -136,12 +171,14 @@ BY_THE_SIMULATION = (
         missing_handler_fails_at_once,
         1,
         {"lacking": 1},
+        breaks=BugClass.TWO_RELEASES,
         shows="failed though a worker has its type",
     ),
     Known(
         "a result taken for a later incarnation's",
         token_not_checked,
         59,
+        breaks=BugClass.ONE_OUTCOME,
         shows="the result of an earlier incarnation",
     ),
     Known(
@@ -149,6 +186,7 @@ BY_THE_SIMULATION = (
         suspects_beside_others,
         0,
         KILLER,
+        breaks=BugClass.LOST_WORKERS,
         shows="though one |is blamed for",
     ),
     Known(
@@ -156,6 +194,7 @@ BY_THE_SIMULATION = (
         sent_and_denied,
         543,
         MANY_LATE | NOTHING_ELSE | {"clock_steps": True},
+        breaks=BugClass.WHOLE_TRAIL,
         shows="denies that",
     ),
     Known(
@@ -163,6 +202,7 @@ BY_THE_SIMULATION = (
         copies_live_on,
         11,
         PUT_OFF,
+        breaks=BugClass.ONE_OUTCOME,
         shows="were under way at once",
     ),
     Known(
@@ -170,6 +210,7 @@ BY_THE_SIMULATION = (
         removed_without_a_seal,
         0,
         OLD,
+        breaks=BugClass.REMOVALS,
         shows="is missing; event",
     ),
     Known(
@@ -177,6 +218,7 @@ BY_THE_SIMULATION = (
         removed_right_after_its_seal,
         363,
         OLD | LATE,
+        breaks=BugClass.REMOVALS,
         shows="was written after its removal|no lone tombstone",
     ),
 )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_worker.run import slots
@@ -82,6 +83,7 @@ OF_SUSPECTS = (
         waits_without_a_bound,
         0,
         _CROWDED,
+        breaks=BugClass.LOST_WORKERS,
         shows="kept its slots for a suspect",
     ),
     Known(
@@ -89,6 +91,7 @@ OF_SUSPECTS = (
         waits_again_at_once,
         0,
         _CROWDED,
+        breaks=BugClass.LOST_WORKERS,
         shows="reserved its slots again",
     ),
     Known(
@@ -96,6 +99,7 @@ OF_SUSPECTS = (
         never_waits_longer,
         1,
         _CROWDED,
+        breaks=BugClass.LOST_WORKERS,
         shows="starved beside a crowd",
     ),
 )

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Delivery
@@ -72,6 +73,7 @@ OF_A_CORE = (
         leader_that_reaches_no_broker_stays,
         45,
         _CORE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=_WAITS,
     ),
     Known(
@@ -79,6 +81,7 @@ OF_A_CORE = (
         messages_kept_without_storage,
         2,
         _CORE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=_WAITS,
     ),
     Known(
@@ -86,6 +89,7 @@ OF_A_CORE = (
         message_kept_for_an_unanswered_append,
         126,
         _CORE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=_WAITS,
     ),
     Known(
@@ -93,6 +97,7 @@ OF_A_CORE = (
         malformed_message_kept_without_storage,
         10,
         _CORE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=_WAITS,
     ),
     Known(
@@ -100,6 +105,7 @@ OF_A_CORE = (
         message_kept_until_its_open_row_is_written,
         402,
         _CORE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=_WAITS,
     ),
 )

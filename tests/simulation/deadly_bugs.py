@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming import unstartable
@@ -67,6 +68,7 @@ OF_DEADLY_MESSAGES = (
         no_count_without_a_queue,
         9,
         _IN_PAUSE,
+        breaks=BugClass.LOST_WORKERS,
         shows="ran though its message had cost",
     ),
     Known(
@@ -74,6 +76,7 @@ OF_DEADLY_MESSAGES = (
         a_count_outlives_a_redrive,
         0,
         _COPIES | {"deadly": 1, "eager_redrives": True},
+        breaks=BugClass.LOST_WORKERS,
         shows="ended before its message cost ten",
     ),
     Known(
@@ -81,6 +84,7 @@ OF_DEADLY_MESSAGES = (
         the_count_is_not_asked_for,
         0,
         _DEADLY,
+        breaks=BugClass.LOST_WORKERS,
         shows="ran though its message had cost",
     ),
     Known(
@@ -88,6 +92,7 @@ OF_DEADLY_MESSAGES = (
         ended_too_soon,
         1,
         _DEADLY,
+        breaks=BugClass.LOST_WORKERS,
         shows="ended before its message cost ten",
     ),
     Known(
@@ -95,6 +100,7 @@ OF_DEADLY_MESSAGES = (
         ended_under_a_claim,
         59,
         _COPIES,
+        breaks=BugClass.LOST_WORKERS,
         shows="^rule 6",
     ),
 )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_protocol.actions.erasure import Eraser
@@ -93,6 +94,7 @@ OF_ERASURES = (
         values_removed_before_erased,
         3,
         _ERASING | BAD_WEATHER,
+        breaks=BugClass.REMOVALS,
         shows="is queued for ever",
     ),
     Known(
@@ -100,6 +102,7 @@ OF_ERASURES = (
         noted_after_erased,
         8,
         _LONG | {"crash_rate": 0.05, "impatient": 1.0},
+        breaks=BugClass.REMOVALS,
         shows="are in the trail for ever",
     ),
     Known(
@@ -107,6 +110,7 @@ OF_ERASURES = (
         removed_right_after_erased,
         43,
         PLAIN | SLEEP | {"erasures": 0.8, "old_workers": 0, "impatient": 0.0},
+        breaks=BugClass.REMOVALS,
         shows="still shows values|is left",
     ),
     Known(
@@ -114,6 +118,7 @@ OF_ERASURES = (
         note_removed_before_the_values,
         0,
         _LONG,
+        breaks=BugClass.REMOVALS,
         shows="are in the trail for ever",
     ),
 )

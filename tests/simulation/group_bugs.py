@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import OpenRow
@@ -196,6 +197,7 @@ OF_FLOWS = (
         callback_left_behind,
         44,
         _CHAINED,
+        breaks=BugClass.FLOWS,
         shows="^successor",
     ),
     Known(
@@ -203,6 +205,7 @@ OF_FLOWS = (
         a_repeated_submit_ends_the_open_row,
         5,
         _CHAINED,
+        breaks=BugClass.FLOWS,
         shows="^successor",
     ),
     Known(
@@ -210,6 +213,7 @@ OF_FLOWS = (
         the_mark_after_the_open_row,
         273,
         _GROUPED | {"crash_rate": 0.02},
+        breaks=BugClass.FLOWS,
         shows=_GROUP_WAITS,
     ),
     Known(
@@ -217,14 +221,23 @@ OF_FLOWS = (
         read_before_the_insert,
         3,
         _GROUPED_IN_CALM,
+        breaks=BugClass.FLOWS,
         shows=_GROUP_WAITS,
     ),
-    Known("the sealer does not look", the_sealer_does_not_look, 5, _GROUPED, shows=_GROUP_WAITS),
+    Known(
+        "the sealer does not look",
+        the_sealer_does_not_look,
+        5,
+        _GROUPED,
+        breaks=BugClass.FLOWS,
+        shows=_GROUP_WAITS,
+    ),
     Known(
         "a member reads the seal before it inserts its mark",
         the_seal_read_before_the_mark,
         2,
         _GROUPED_IN_CALM,
+        breaks=BugClass.FLOWS,
         shows=_GROUP_WAITS,
     ),
     Known(
@@ -232,6 +245,7 @@ OF_FLOWS = (
         the_cancel_without_its_job,
         1,
         _CANCELLED,
+        breaks=BugClass.FLOWS,
         shows="a member of cancelled group",
     ),
     Known(
@@ -239,6 +253,7 @@ OF_FLOWS = (
         the_cancel_stops_at_an_ended_member,
         1,
         _CANCELLED,
+        breaks=BugClass.FLOWS,
         shows="a member of cancelled group",
     ),
     Known(
@@ -246,6 +261,7 @@ OF_FLOWS = (
         the_cancel_is_not_repeated,
         1,
         _CANCELLED | {"left_behind": 1.0},
+        breaks=BugClass.FLOWS,
         shows="a member of cancelled group",
     ),
     Known(
@@ -253,8 +269,16 @@ OF_FLOWS = (
         an_erased_member_without_a_mark,
         1,
         _GROUPED | {"member_erasures": 0.7, "clock_steps": False, "crash_rate": 0.02},
+        breaks=BugClass.FLOWS,
         shows=_GROUP_WAITS,
     ),
-    Known("a group completes twice", a_second_completion, 303, _GROUPED, shows="ended 2 times"),
+    Known(
+        "a group completes twice",
+        a_second_completion,
+        303,
+        _GROUPED,
+        breaks=BugClass.FLOWS,
+        shows="ended 2 times",
+    ),
 )
 """Faults of chains and groups."""

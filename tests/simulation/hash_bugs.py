@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
@@ -89,17 +90,46 @@ def tail_written_anew() -> AbstractContextManager[Any]:
 _HASHES = "^rule 12|^heads"
 BY_THE_HASHES = (
     Known(
-        "an event chained to a row known before the newest", hash_of_a_stale_row, 1, shows=_HASHES
+        "an event chained to a row known before the newest",
+        hash_of_a_stale_row,
+        1,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_HASHES,
     ),
-    Known("a message with the hash of another event 1", hash_of_another_event_1, 3, shows=_HASHES),
-    Known("an old row's message changed", old_row_changed(message="?"), 0, shows=_HASHES),
+    Known(
+        "a message with the hash of another event 1",
+        hash_of_another_event_1,
+        3,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_HASHES,
+    ),
+    Known(
+        "an old row's message changed",
+        old_row_changed(message="?"),
+        0,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_HASHES,
+    ),
     Known(
         "an old row's result changed",
         old_row_changed(data={"result": {"epoch": 1}, "more": 0}),
         0,
+        breaks=BugClass.WHOLE_TRAIL,
         shows=_HASHES,
     ),
-    Known("an old row's duration changed", old_row_changed(duration_ms=0), 0, shows=_HASHES),
-    Known("a tail written anew with hashes that fit", tail_written_anew, 0, shows="^heads"),
+    Known(
+        "an old row's duration changed",
+        old_row_changed(duration_ms=0),
+        0,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows=_HASHES,
+    ),
+    Known(
+        "a tail written anew with hashes that fit",
+        tail_written_anew,
+        0,
+        breaks=BugClass.WHOLE_TRAIL,
+        shows="^heads",
+    ),
 )
 """What the hash chain has to show, and the heads of an earlier time."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from devtools.evidence.bug_class import BugClass
 from tests.simulation.seeds import verdicts
 from tests.simulation.simulation import Verdict
 
@@ -25,6 +26,7 @@ class Known:
 
     Attributes:
         emphasis: what is not left to the seed, so that a rare accident comes often enough.
+        breaks: the claim of docs/evidence.md that the bug breaks.
         shows: a regular expression; the fault that gives the bug away fits it.
     """
 
@@ -32,6 +34,7 @@ class Known:
     bug: Bug
     seed: int
     emphasis: Mapping[str, Any] = field(default_factory=dict)
+    breaks: BugClass = field(kw_only=True)
     shows: str = field(kw_only=True)
 
     def is_seen(self, seed: int) -> bool:

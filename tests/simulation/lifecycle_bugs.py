@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -35,6 +36,7 @@ OF_READING = (
         "a step named as the lifecycle event before",
         a_step_named_as_lifecycle_event,
         0,
+        breaks=BugClass.WHOLE_TRAIL,
         shows="lifecycle_before",
     ),
 )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event, HeldLock
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
@@ -103,6 +104,7 @@ OF_LIMITS = (
         number_is_part_of_the_slot,
         0,
         _LIMITED,
+        breaks=BugClass.LIMITS,
         shows="^job .* #",
     ),
     Known(
@@ -110,6 +112,7 @@ OF_LIMITS = (
         slot_kept_after_a_takeover,
         7,
         _LIMITED,
+        breaks=BugClass.LIMITS,
         shows="runs beside .* in ",
     ),
     Known(
@@ -117,6 +120,7 @@ OF_LIMITS = (
         limits_read_once,
         2,
         _LIMITED,
+        breaks=BugClass.LIMITS,
         shows="jobs run under limit|^job .* #",
     ),
     Known(
@@ -124,6 +128,7 @@ OF_LIMITS = (
         slots_given_back_too_early,
         0,
         _LIMITED,
+        breaks=BugClass.LIMITS,
         shows=ROBBED,
     ),
     Known(
@@ -131,6 +136,7 @@ OF_LIMITS = (
         a_full_limit_keeps_back_requests,
         6,
         PLAIN | {"full_limit": True, "fleet_scope": False, "core_only": False, "fault_rate": 0.2},
+        breaks=BugClass.LIMITS,
         shows="^the request of job .* was unsent",
     ),
     Known(
@@ -138,6 +144,7 @@ OF_LIMITS = (
         slot_leaked_by_a_crash,
         1,
         _LIMITED | {"lock_keys": 1, "lock_slots": 1},
+        breaks=BugClass.LIMITS,
         shows=FOR_EVER,
     ),
 )

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import MAX_TAKEOVERS, Event, JobFacts
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.claiming import lock_turns
@@ -43,12 +44,20 @@ def a_claim_without_the_limit() -> AbstractContextManager[Any]:
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
-    Known("a lone takeover", a_lone_takeover, 29, _ONCE, shows="may not start again"),
+    Known(
+        "a lone takeover",
+        a_lone_takeover,
+        29,
+        _ONCE,
+        breaks=BugClass.LOST_WORKERS,
+        shows="may not start again",
+    ),
     Known(
         "a claim without the job's limit of lost workers",
         a_claim_without_the_limit,
         2,
         _ONCE,
+        breaks=BugClass.LOST_WORKERS,
         shows="may not start again",
     ),
 )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.verification import complete_history
@@ -70,6 +71,7 @@ OF_MOVES = (
         a_look_counts_for_ever,
         12,
         MOVED | BAD_WEATHER,
+        breaks=BugClass.MOVES,
         shows="the copy lacks",
     ),
     Known(
@@ -77,6 +79,7 @@ OF_MOVES = (
         the_copy_begins_at_once,
         33,
         MOVED | BAD_WEATHER,
+        breaks=BugClass.MOVES,
         shows="the copy lacks",
     ),
     Known(
@@ -84,6 +87,7 @@ OF_MOVES = (
         a_claim_looks_only_before,
         76,
         LATE_AND_MOVED,
+        breaks=BugClass.MOVES,
         shows="the copy lacks its Started",
     ),
     Known(
@@ -91,6 +95,7 @@ OF_MOVES = (
         a_lost_worker_is_not_fenced,
         7,
         MOVED | BAD_WEATHER,
+        breaks=BugClass.MOVES,
         shows="copied while it runs",
     ),
     Known(
@@ -98,6 +103,7 @@ OF_MOVES = (
         a_sealed_history_is_left_out,
         0,
         MOVED | OLD,
+        breaks=BugClass.MOVES,
         shows="the copy lacks",
     ),
 )

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.state import State
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
@@ -64,16 +65,23 @@ OF_PAUSES = (
         the_resume_publishes,
         3,
         _PAUSING,
+        breaks=BugClass.PAUSES,
         shows=FOR_EVER,
     ),
     Known(
-        "a restart or a deployment resumes a pause", a_restart_resumes, 9, _STALLED, shows=_STARTED
+        "a restart or a deployment resumes a pause",
+        a_restart_resumes,
+        9,
+        _STALLED,
+        breaks=BugClass.PAUSES,
+        shows=_STARTED,
     ),
     Known(
         "a claim heeds no pause, only consuming does",
         a_claim_heeds_no_pause,
         5,
         _PAUSING,
+        breaks=BugClass.PAUSES,
         shows=_STARTED,
     ),
     Known(
@@ -81,6 +89,7 @@ OF_PAUSES = (
         an_old_look_counts_for_ever,
         170,
         _STALLED,
+        breaks=BugClass.PAUSES,
         shows=_STARTED,
     ),
 )

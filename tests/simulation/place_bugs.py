@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -44,6 +45,7 @@ OF_PROCESSES = (
         put_off_whoever_runs_it,
         3,
         FEW_PROCESSES,
+        breaks=BugClass.WHOLE_TRAIL,
         shows="wrote in the epoch of worker",
     ),
 )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.rate import Rate, RateRow
 from jobfleet_protocol.claiming.rate_limiter import Admission
 from tests.simulation.emphases import BAD_WEATHER
@@ -47,12 +48,20 @@ _RATED = BAD_WEATHER | {
     "stall_rate": 0.01,
 }
 OF_RATES = (
-    Known("a rate counted at admission", rate_counted_at_admission, 3, _RATED, shows=": rate "),
+    Known(
+        "a rate counted at admission",
+        rate_counted_at_admission,
+        3,
+        _RATED,
+        breaks=BugClass.LIMITS,
+        shows=": rate ",
+    ),
     Known(
         "a rate's row written without a look",
         a_row_written_without_a_look,
         6,
         _RATED,
+        breaks=BugClass.LIMITS,
         shows=": rate ",
     ),
 )

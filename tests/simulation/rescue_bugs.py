@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.claiming import trail_claim
@@ -58,6 +59,7 @@ OF_RESCUES = (
             "lease_seconds": 15,
             "fleet_scope": False,
         },
+        breaks=BugClass.ONE_OUTCOME,
         shows="after the job ended",
     ),
 )

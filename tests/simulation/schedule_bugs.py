@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.control import ControlEntry, ControlKind
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.schedule import Schedule
@@ -103,6 +104,7 @@ OF_SCHEDULES = (
         submitted_before_the_entry,
         8,
         _RECURRING_AND_STALLED,
+        breaks=BugClass.SCHEDULES,
         shows="no entry stands for it",
     ),
     Known(
@@ -110,6 +112,7 @@ OF_SCHEDULES = (
         operators_do_not_settle,
         40,
         _RECURRING_AND_STALLED | {"crash_rate": 0.02},
+        breaks=BugClass.SCHEDULES,
         shows="was never made",
     ),
     Known(
@@ -117,6 +120,7 @@ OF_SCHEDULES = (
         ticks_from_the_wall_clock,
         0,
         _RECURRING,
+        breaks=BugClass.SCHEDULES,
         shows="^schedule",
     ),
     Known(
@@ -124,14 +128,23 @@ OF_SCHEDULES = (
         two_leaders_fire_one_tick,
         0,
         _RECURRING,
+        breaks=BugClass.SCHEDULES,
         shows="^schedule|no entry stands for it",
     ),
-    Known("a deployment resumes a pause", a_deployment_resumes, 19, _RECURRING, shows=_NO_RESUME),
+    Known(
+        "a deployment resumes a pause",
+        a_deployment_resumes,
+        19,
+        _RECURRING,
+        breaks=BugClass.SCHEDULES,
+        shows=_NO_RESUME,
+    ),
     Known(
         "a tick fired on top of a pause",
         fired_whatever_stands_meanwhile,
         22,
         _RECURRING_AND_STALLED,
+        breaks=BugClass.SCHEDULES,
         shows=_NO_RESUME,
     ),
 )

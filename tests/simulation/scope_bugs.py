@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock
 from jobfleet_contracts.state import State
@@ -75,6 +76,7 @@ OF_SCOPE_WORKER = (
         lost_lease_taken_again,
         26,
         _LOSSES,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
     ),
     Known(
@@ -82,6 +84,7 @@ OF_SCOPE_WORKER = (
         given_up_in_silence,
         3,
         _WORKER_SCOPE | {"own_errors": 0.2},
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
     ),
     Known(
@@ -89,6 +92,7 @@ OF_SCOPE_WORKER = (
         trust_not_checked_before_the_insert,
         3,
         _LOSSES | {"jobs": 12, "limits": False},
+        breaks=BugClass.ONE_OUTCOME,
         shows=NOT_LEASED,
     ),
     Known(
@@ -96,6 +100,7 @@ OF_SCOPE_WORKER = (
         running_on_the_own_lock_means_lost,
         6,
         _LOSSES,
+        breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
     ),
 )

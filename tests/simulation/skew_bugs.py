@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import Status
@@ -60,6 +61,7 @@ OF_TWO_RELEASES = (
         run_without_an_unknown_field,
         3,
         _SILENT,
+        breaks=BugClass.TWO_RELEASES,
         shows="ran without a field",
     ),
     Known(
@@ -67,6 +69,7 @@ OF_TWO_RELEASES = (
         passed_on_as_whole,
         3,
         _SILENT,
+        breaks=BugClass.TWO_RELEASES,
         shows="ran without a field",
     ),
     Known(
@@ -74,6 +77,7 @@ OF_TWO_RELEASES = (
         written_after_an_unknown_event,
         6,
         _SKEW,
+        breaks=BugClass.TWO_RELEASES,
         shows="follows what its writer does not know",
     ),
     Known(
@@ -81,6 +85,7 @@ OF_TWO_RELEASES = (
         level_noted_by_nobody,
         16,
         _SKEW | BAD_WEATHER,
+        breaks=BugClass.TWO_RELEASES,
         shows="started below the level",
     ),
 )

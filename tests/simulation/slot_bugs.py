@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
@@ -78,6 +79,7 @@ OF_SLOTS = (
         stale_note_of_another_slot,
         51,
         _SLOTS,
+        breaks=BugClass.LIMITS,
         shows=ROBBED,
     ),
     Known(
@@ -85,14 +87,23 @@ OF_SLOTS = (
         slot_leaked_by_a_crash,
         0,
         _SLOTS_IN_BAD_WEATHER,
+        breaks=BugClass.LIMITS,
         shows=FOR_EVER,
     ),
-    Known("a slot released twice", slot_released_twice, 138, _SLOTS_IN_BAD_WEATHER, shows=ROBBED),
+    Known(
+        "a slot released twice",
+        slot_released_twice,
+        138,
+        _SLOTS_IN_BAD_WEATHER,
+        breaks=BugClass.LIMITS,
+        shows=ROBBED,
+    ),
     Known(
         "a limit exceeded after a takeover",
         limit_exceeded_after_a_takeover,
         1,
         _SLOTS_IN_BAD_WEATHER,
+        breaks=BugClass.LIMITS,
         shows=ROBBED,
     ),
 )

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.transaction import Opening
 from jobfleet_protocol.actions import redrive, submission
@@ -60,6 +61,7 @@ OF_SUBMITS = (
         slept_between_row_and_event,
         14,
         SLEEP,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
     ),
     Known(
@@ -67,6 +69,7 @@ OF_SUBMITS = (
         unanswered_transaction_taken_for_done,
         2,
         ONE_DATABASE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows="was accepted and is not in the trail",
     ),
     Known(
@@ -74,6 +77,7 @@ OF_SUBMITS = (
         transaction_without_the_open_row,
         0,
         ONE_DATABASE,
+        breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
     ),
 )

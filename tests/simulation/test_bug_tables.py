@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from devtools.evidence.bug_class import BugClass
+from devtools.evidence.claims import CLAIMS
 from tests.simulation.bugs import every_bug
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
@@ -28,3 +30,10 @@ def test_each_fault_of_another_system_names_a_bug_that_is_planted() -> None:
     named = re.findall(r'^\| .+ \| "(.+)" \|$', section, re.MULTILINE)
     assert len(named) > 10
     assert set(named) <= {known.name for known in every_bug()}
+
+
+def test_every_bug_belongs_to_a_claim_and_every_class_of_bugs_to_one() -> None:
+    claimed = [claim.bugs for claim in CLAIMS if claim.bugs is not None]
+    assert sorted(claimed) == sorted(BugClass)
+    assert {known.breaks for known in every_bug()} == set(BugClass)
+    assert all("deliberate-bugs" in claim.runs for claim in CLAIMS if claim.bugs is not None)

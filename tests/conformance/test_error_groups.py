@@ -111,7 +111,7 @@ async def test_failures_of_all_processes_are_added_up_and_counted_anew(
     for writer, life in zip((backend, other, other), lives, strict=True):
         await write(writer, *life)
     assert _counts(await _groups(backend)) == {"OSError": 3}
-    await other.recount(NOON + timedelta(hours=1))
+    await other.index.begin_rebuild(now=NOON + timedelta(minutes=70))
     for life in lives:
         await other.index.record(life)
     assert _counts(await _groups(backend)) == {"OSError": 3}

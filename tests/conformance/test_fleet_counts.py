@@ -80,7 +80,7 @@ async def test_an_index_that_is_written_anew_counts_each_ending_once(
     lives = [_ended_at(NOON + timedelta(minutes=minutes)) for minutes in (0, 1, 60)]
     for life in lives:
         await write(backend, *life)
-    await other.recount(NOON + timedelta(hours=1))
+    await other.index.begin_rebuild(now=NOON + timedelta(minutes=70))
     for life in lives:
         await other.index.record(life)
     assert [one[2] for one in await _ended(backend, "hour", NOON)] == [2, 1]

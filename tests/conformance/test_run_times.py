@@ -124,7 +124,7 @@ async def test_repeats_count_once_and_all_processes_are_added_up_and_counted_ane
         await writer.index.record(life)
     expected = {RunKind.WAITED: 3, RunKind.COMPLETED: 3}
     assert _counts(await _times(backend)) == expected
-    await other.recount(NOON + timedelta(hours=1))
+    await other.index.begin_rebuild(now=NOON + timedelta(minutes=70))
     for life in lives:
         await other.index.record(life)
     times = await _times(backend)
@@ -137,7 +137,7 @@ async def test_a_rebuild_of_many_hours_in_any_order_loses_no_count(backend: Back
     lives = [
         _life(NOON - hour * back, job_type=f"t{turn}") for turn in (0, 1) for back in range(60)
     ]
-    await backend.recount(NOON + hour)
+    await backend.index.begin_rebuild(now=NOON + MINUTE * 70)
     for life in lives:
         await backend.trail.insert(life)
         backend.index.record(life)

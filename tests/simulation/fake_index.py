@@ -175,6 +175,9 @@ class FakeJobIndex:
     async def trim(self, *, before: datetime) -> None:
         """Neither errors nor run times are counted here."""
 
+    async def begin_rebuild(self, *, now: datetime) -> None:
+        """Do nothing: counts come from the trail."""
+
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
         await self._soon()

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
@@ -24,9 +23,6 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 AT_ONCE = 2000
 """Rows queued before waiting for them, so that memory stays small."""
 
-SETTLED_AFTER = timedelta(minutes=10)
-"""Endings of an hour that ended so long ago are counted anew: nobody writes them any more."""
-
 
 async def rebuild_index(session: Session) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
@@ -37,8 +33,7 @@ async def rebuild_index(session: Session) -> ExitCode:
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
     """
-    settled = session.clock.now() - SETTLED_AFTER
-    await session.backend.recount(settled.replace(minute=0, second=0, microsecond=0))
+    await session.backend.index.begin_rebuild(now=session.clock.now())
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():

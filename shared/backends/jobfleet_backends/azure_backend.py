@@ -119,7 +119,6 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         retention=AzureTrailRetention(trail=account.table(names.audit), index=index_table),
         requests=counter,
         clock_offset=offset.seconds,
-        recount=index.recount,
     )
 
 

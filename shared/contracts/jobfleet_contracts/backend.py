@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
@@ -73,10 +72,6 @@ def _no_offset() -> float:
     return 0.0
 
 
-async def _nothing_to_recount(before: datetime) -> None:
-    pass
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """All ports of one backend, wired by ``jobfleet_backends.open_backend``.
@@ -96,8 +91,6 @@ class Backend:
         openings: makes jobs exist in one transaction; ``None`` if the trail, the index and the
             queue share none: then in three steps.
         coder: encodes the values of jobs before they are stored, if the process has a codec.
-        recount: forgets the endings counted before a full hour, which are all recorded again next.
-            It does nothing where the trail's own writes count them.
         transactions: submits inside a user's own transaction; ``None`` if storage has none.
     """
 
@@ -126,6 +119,5 @@ class Backend:
     requests: RequestCounter | None = None
     clock_offset: Callable[[], float] = _no_offset
     openings: JobOpenings | None = None
-    recount: Callable[[datetime], Awaitable[None]] = _nothing_to_recount
     transactions: UserTransactions | None = None
     coder: ValueCoder = NO_CODER

@@ -319,6 +319,14 @@ class JobIndex(Protocol):
         """
         ...
 
+    async def begin_rebuild(self, *, now: datetime) -> None:
+        """Prepare this writer for a rebuild: the caller next records all stored histories again.
+
+        An event that is recorded again still counts once. Close the writer after the rebuild: it
+        may leave later events out of the counts.
+        """
+        ...
+
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
         ...

@@ -250,6 +250,9 @@ class PostgresJobIndex:
         for statement in _TRIM:
             await self._database.execute(statement, format_time(before))
 
+    async def begin_rebuild(self, *, now: datetime) -> None:
+        """Do nothing: the insert of an event counts it."""
+
     async def flush(self) -> None:
         """Wait until everything queued so far is stored: the writer keeps the order."""
         await self._database.after_index(lambda _session: None)

@@ -36,6 +36,8 @@ _REMEMBERED_ROWS = 20_000
 _CLOSED = 1 << 62
 _TRIMMED_ROWS = 1000
 _TRIMMED_SPAN = timedelta(days=2)
+_SETTLED_AFTER = timedelta(minutes=10)
+"""After an hour's end: by then every writer has stored its counts of the hour."""
 
 
 class AzureJobIndex:
@@ -122,11 +124,12 @@ class AzureJobIndex:
             if plain_time(known["OpenedAt"]) == row.opened_at:
                 await self._table.sweep("index.discard", known)
 
-    async def recount(self, before: datetime) -> None:
-        """Remove all writers' counts of the hours before ``before``, a full hour.
+    async def begin_rebuild(self, *, now: datetime) -> None:
+        """Remove all writers' counts of the hours that ended ten minutes ago or earlier.
 
-        This writer counts later endings no more: those who saw them still hold their count.
+        This writer counts no later event: the writer that recorded it first holds its count.
         """
+        before = (now - _SETTLED_AFTER).replace(minute=0, second=0, microsecond=0)
         self._ended = EndedCounter(shards=self._places, before=before)
         self._errors = ErrorCounter(shards=self._places, before=before)
         for name, shard in self._shards.items():

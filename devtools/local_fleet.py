@@ -36,10 +36,14 @@ class LocalFleet:
         changes: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the backend's folder; ``changes`` are settings that differ from the defaults."""
-        told: dict[str, Any] = {"lease_seconds": 15, "lease_renew_seconds": 5, "rescue_seconds": 1}
-        told |= {"defer_seconds": 1, "drain_seconds": 1, "data_dir": data_dir}
-        told["no_handler_seconds"] = 0.0  # a type that nobody has fails at once
-        self._settings = Settings(_env_file=None, **(told | dict(changes or {})))
+        settings: dict[str, Any] = {
+            "lease_seconds": 15,
+            "lease_renew_seconds": 5,
+            "rescue_seconds": 1,
+        }
+        settings |= {"defer_seconds": 1, "drain_seconds": 1, "data_dir": data_dir}
+        settings["no_handler_seconds"] = 0.0  # a type that nobody has fails at once
+        self._settings = Settings(_env_file=None, **(settings | dict(changes or {})))
         self._workers = workers
         self._port = port
         self._handlers = handlers

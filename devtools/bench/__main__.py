@@ -94,9 +94,9 @@ def thumbnails(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
     )
 
 
-def main(said: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the rows that the command line names."""
-    arguments = _arguments(said)
+    arguments = _arguments(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended first
     keep_quiet()
     rows: dict[str, list[Result]] = {}
@@ -155,7 +155,7 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
     return results
 
 
-def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
     parser.add_argument(
         "rows",
@@ -169,7 +169,7 @@ def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle", type=int, default=40, help="jobs sent to idle workers; 0: none")
     parser.add_argument("--json", type=Path, help="file for every figure")
-    arguments = parser.parse_args(said)
+    arguments = parser.parse_args(argv)
     arguments.rows = arguments.rows or list(ROWS)
     if unknown := set(arguments.rows) - {*ROWS, *LONG_ROWS}:
         known = ", ".join((*ROWS, *LONG_ROWS))

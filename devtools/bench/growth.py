@@ -74,12 +74,12 @@ class Growth:
 
 def embedded(sizes: Sequence[int], jobs: int) -> list[Growth]:
     """Measure on a fresh database of each size."""
-    return [_said(run_async(_embedded(size, jobs))) for size in sizes]
+    return [_printed(run_async(_embedded(size, jobs))) for size in sizes]
 
 
 def azure(sizes: Sequence[int], jobs: int, *, rabbitmq: RabbitMQServer) -> list[Growth]:
     """Measure on a fresh emulator of each size."""
-    return [_said(run_async(_azure(size, jobs, rabbitmq))) for size in sizes]
+    return [_printed(run_async(_azure(size, jobs, rabbitmq))) for size in sizes]
 
 
 def table(found: Sequence[Growth]) -> str:
@@ -201,7 +201,7 @@ async def _milliseconds(question: Callable[[], Awaitable[object]]) -> float:
     return median(took)
 
 
-def _said(found: Growth) -> Growth:
+def _printed(found: Growth) -> Growth:
     print(f"  {_line(found)}", file=sys.stderr, flush=True)
     return found
 

@@ -28,9 +28,9 @@ TITLES = {
 }
 
 
-def main(said: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the rows that the command line names."""
-    arguments = _arguments(said)
+    arguments = _arguments(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended first
     keep_quiet()
     figures: dict[str, object] = {"machine": machine.describe()}
@@ -46,25 +46,29 @@ def main(said: Sequence[str] | None = None) -> None:
 
 
 def _measure(
-    row: str, folder: Path, said: argparse.Namespace
+    row: str, folder: Path, options: argparse.Namespace
 ) -> tuple[str, Sequence[Timed | Behind | Asked]]:
     if row == "embedded":
-        timed = asyncio.run(embedded_row.measure(folder, events=said.events, repeats=said.repeats))
+        timed = asyncio.run(
+            embedded_row.measure(folder, events=options.events, repeats=options.repeats)
+        )
         return timed_table(timed), timed
     if row == "viewers":
         watching = embedded_row.watch(
-            folder, events=said.events, viewers=said.viewers, seconds=said.seconds
+            folder, events=options.events, viewers=options.viewers, seconds=options.seconds
         )
         behind = asyncio.run(watching)
         return viewers_table(behind), behind
     if row == "postgres":
-        timed = asyncio.run(postgres_row.measure(folder, events=said.events, repeats=said.repeats))
+        timed = asyncio.run(
+            postgres_row.measure(folder, events=options.events, repeats=options.repeats)
+        )
         return timed_table(timed), timed
-    asked = asyncio.run(azure_row.measure(folder, jobs=said.jobs))
+    asked = asyncio.run(azure_row.measure(folder, jobs=options.jobs))
     return asked_table(asked), asked
 
 
-def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench_dashboard", description=__doc__)
     parser.add_argument("rows", nargs="*", help=f"{', '.join(ROWS)}; all if none is named")
     parser.add_argument(
@@ -81,7 +85,7 @@ def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
         help="keeps the databases here; those of the last hour are used again",
     )
     parser.add_argument("--json", type=Path, help="file for every figure")
-    arguments = parser.parse_args(said)
+    arguments = parser.parse_args(argv)
     arguments.rows = arguments.rows or list(ROWS)
     if unknown := set(arguments.rows) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}")

@@ -54,9 +54,9 @@ def verdict(results: Sequence[Timed]) -> str:
     slow = [f"{one.name} ({one.p95_ms:.0f} ms)" for one in results if one.p95_ms > LIMIT_MS]
     failed = [f"{one.name} ({one.status})" for one in results if one.status >= _ERROR]
     busy = [f"{one.name} ({one.cpu_ms:.0f} ms)" for one in results if one.cpu_ms > LIMIT_MS]
-    told = f"CPU time above {LIMIT_MS:.0f} ms: {', '.join(busy) or 'none'}; p95 above "
-    told += f"{LIMIT_MS:.0f} ms: {', '.join(slow) or 'none'}"
-    return f"{told}; failed: {', '.join(failed)}" if failed else told
+    text = f"CPU time above {LIMIT_MS:.0f} ms: {', '.join(busy) or 'none'}; p95 above "
+    text += f"{LIMIT_MS:.0f} ms: {', '.join(slow) or 'none'}"
+    return f"{text}; failed: {', '.join(failed)}" if failed else text
 
 
 def around() -> str:

@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "evidence.md"
 SLICES = ROOT / "build" / "evidence"
 
 
-def main(said: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Return 0, 1 if the recorded run failed, or 3 if it was stopped before its end."""
     parser = argparse.ArgumentParser(prog="python -m devtools.evidence", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -39,7 +39,7 @@ def main(said: Sequence[str] | None = None) -> int:
         "--seconds", type=float, help="stop then; the next call goes on, of the simulation's seeds"
     )
     commands.add_parser("render", help="write docs/evidence.md from the results")
-    arguments = parser.parse_args(said)
+    arguments = parser.parse_args(argv)
     code = 0
     if arguments.command == "record":
         code = _code(record(arguments.run, seconds=arguments.seconds))

@@ -29,9 +29,9 @@ _CONFORMANCE = [*_PYTEST, "tests/conformance", "-k", "azure", "--numprocesses=4"
 _CHAOS = [*_PYTEST, "tests/chaos", "-m", "chaos", "-k", "on_named_servers"]
 
 
-def main(said: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Return 0, 1 if something failed, 2 if the run was not confirmed or no server is named."""
-    arguments = _arguments(said)
+    arguments = _arguments(argv)
     try:
         target = named_target()
     except NotNamedError as error:
@@ -89,11 +89,11 @@ def _passes(command: Sequence[str]) -> bool:
         raise
 
 
-def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.prove_azure", description=__doc__)
     parser.add_argument("--yes", action="store_true", help="the bill is confirmed")
     parser.add_argument("--steps", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args(said)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

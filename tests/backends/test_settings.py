@@ -110,7 +110,7 @@ def test_a_bad_value_is_one_line_that_names_the_variable(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "said",
+    "setting",
     [
         "JOB_TIMEOUT_SECONDS=inf",
         "RETRY_BASE_SECONDS=inf",
@@ -130,9 +130,9 @@ def test_a_bad_value_is_one_line_that_names_the_variable(monkeypatch: pytest.Mon
     ],
 )
 def test_a_value_that_could_only_fail_later_stops_the_start(
-    said: str, monkeypatch: pytest.MonkeyPatch
+    setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, _, value = f"JOBFLEET_{said}".partition("=")
+    name, _, value = f"JOBFLEET_{setting}".partition("=")
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load_settings()

@@ -46,12 +46,12 @@ def test_while_storage_fails_pages_say_so_and_then_go_on_without_a_reload(
         database.execute("ALTER TABLE workers RENAME TO gone")
         empty_fleet.submit("no.such")  # news, so that the page is brought up to date at once
         expect(page.locator("#live")).to_contain_text("reconnecting, as of")
-        told = page.locator("time[data-tick=ago]").all_inner_texts()
+        ages = page.locator("time[data-tick=ago]").all_inner_texts()
         late.goto(f"{empty_fleet.address}/workers")
         expect(late.get_by_role("heading", level=1)).to_have_text("Backend unavailable")
         # Two turns of the page's timer, which would have moved every span.
         page.evaluate("new Promise((over) => setTimeout(over, 2200))")
-        assert page.locator("time[data-tick=ago]").all_inner_texts() == told
+        assert page.locator("time[data-tick=ago]").all_inner_texts() == ages
         database.execute("ALTER TABLE gone RENAME TO workers")
     expect(page.locator("#live")).to_have_text("live")
     assert page.evaluate("window.kept") == "not loaded again"

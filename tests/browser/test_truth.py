@@ -60,9 +60,9 @@ def test_an_error_can_be_read_in_every_list(page: Page, fleet: LocalFleet, width
         ("/dead-letters", f"#dead-{job_id}"),
     ):
         page.goto(fleet.address + path)
-        told = page.locator(row).get_by_text("failed on purpose").locator("visible=true").first
-        expect(told).to_be_visible()
-        box, line = told.bounding_box(), page.locator(row).first.bounding_box()
+        message = page.locator(row).get_by_text("failed on purpose").locator("visible=true").first
+        expect(message).to_be_visible()
+        box, line = message.bounding_box(), page.locator(row).first.bounding_box()
         assert box is not None
         assert line is not None
         assert box["width"] >= 80

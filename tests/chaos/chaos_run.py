@@ -160,7 +160,7 @@ class ChaosRun:
             fleet=self._fleet,
             size=WORKERS,
             scopes=SCOPES[self._scope],
-            random=Random(f"{self._seed} crew"),
+            random=Random(f"{self._seed} processes"),
         )
         faults = Faults(
             processes=processes, servers=self._servers, random=Random(f"{self._seed} faults")

@@ -29,8 +29,8 @@ async def test_the_seal_is_named_while_it_is_in_force(tmp_path: Path) -> None:
     (probe,) = await seal_probes(backend.control_log, "here")
     assert not probe.ok
     assert probe.address == "here"
-    for said in ("anna", format_time(seal.since), "moves to a server", "takes no jobs"):
-        assert said in probe.detail
+    for text in ("anna", format_time(seal.since), "moves to a server", "takes no jobs"):
+        assert text in probe.detail
     assert "jobfleet audit unseal" in probe.remedy
     away: Any = Away()
     (probe,) = await seal_probes(away, "here")

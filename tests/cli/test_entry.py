@@ -105,7 +105,7 @@ def test_a_new_key_is_printed_once_with_its_hash(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("redirection", "code", "told"),
+    ("redirection", "code", "message"),
     [
         (">/dev/full", 2, "error: the output cannot be written: No space left on device\n"),
         (">&-", 0, ""),
@@ -113,7 +113,7 @@ def test_a_new_key_is_printed_once_with_its_hash(cli: Cli) -> None:
     ],
 )
 def test_an_output_that_takes_nothing_is_said_in_one_line(
-    cli: Cli, redirection: str, code: int, told: str
+    cli: Cli, redirection: str, code: int, message: str
 ) -> None:
     command = f"{sys.executable} -m jobfleet_cli jobs list --json {redirection}"
     answer = subprocess.run(
@@ -124,7 +124,7 @@ def test_an_output_that_takes_nothing_is_said_in_one_line(
         text=True,
         check=False,
     )
-    assert (answer.returncode, answer.stderr) == (code, told)
+    assert (answer.returncode, answer.stderr) == (code, message)
 
 
 def test_doctor_loads_handlers_beside_the_modules_that_provide_their_values(cli: Cli) -> None:
@@ -185,20 +185,20 @@ def test_a_server_that_is_away_is_exit_3_soon_and_named(cli: Cli) -> None:
 
 def test_keys_callback_prints_what_receivers_need_and_not_the_secrets(cli: Cli) -> None:
     secret = "a shared secret of ours"
-    told = cli.run("keys", "callback", JOBFLEET_CALLBACK_SECRETS=f"{secret},another secret here")
-    assert told.returncode == 0
-    first, second = told.stdout.splitlines()
+    answer = cli.run("keys", "callback", JOBFLEET_CALLBACK_SECRETS=f"{secret},another secret here")
+    assert answer.returncode == 0
+    first, second = answer.stdout.splitlines()
     assert first.startswith("whsec_")
     assert first != second
-    assert secret not in told.stdout
+    assert secret not in answer.stdout
     as_json = cli.run("keys", "callback", "--json", JOBFLEET_CALLBACK_SECRETS=secret)
     assert orjson.loads(as_json.stdout) == {"keys": [first]}
 
 
 def test_keys_callback_without_a_secret_names_the_setting(cli: Cli) -> None:
-    told = cli.run("keys", "callback")
-    assert (told.returncode, told.stdout) == (2, "")
-    assert "JOBFLEET_CALLBACK_SECRETS" in told.stderr
+    answer = cli.run("keys", "callback")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "JOBFLEET_CALLBACK_SECRETS" in answer.stderr
 
 
 LEAVE_AND_RUN = 'cd "$1" && rmdir "$1" && shift && exec "$@"'

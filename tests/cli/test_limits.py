@@ -32,7 +32,7 @@ def test_a_limit_is_set_listed_shown_and_removed(cli: Cli) -> None:
 
 
 def test_a_limit_that_does_not_fit_is_refused_with_its_remedy(cli: Cli) -> None:
-    for options, said in (
+    for options, remedy in (
         (["api"], "name slots, a rate or both"),
         (["api", "--slots", "0"], "a whole number from 1 to 1,000"),
         (["api", "--rate", "fast"], "10/second"),
@@ -40,4 +40,4 @@ def test_a_limit_that_does_not_fit_is_refused_with_its_remedy(cli: Cli) -> None:
     ):
         answer = cli.run("limits", "set", *options)
         assert answer.returncode == 2, answer.stderr
-        assert said in answer.stderr
+        assert remedy in answer.stderr

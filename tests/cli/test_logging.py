@@ -34,8 +34,8 @@ def restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def _settings(**said: object) -> Settings:
-    return Settings(_env_file=None, **said)  # type: ignore[arg-type]
+def _settings(**fields: object) -> Settings:
+    return Settings(_env_file=None, **fields)  # type: ignore[arg-type]
 
 
 def test_a_console_line_has_time_level_job_event_and_details() -> None:

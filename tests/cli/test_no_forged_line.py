@@ -91,7 +91,10 @@ def _page(printed: Callable[..., Any]) -> Callable[[Any], Any]:
 
 ENTRY = {"timestamp": LINE["at"], "event": "e", "job_id": "j", "exception": "t", "other": "o"}
 PRINTED: dict[str, tuple[Callable[[Any], Any], Any]] = {
-    "jobs show": (lambda told: print_job(told[0], told[1]), [FAILED, [job_examples.EVENT]]),
+    "jobs show": (
+        lambda answers: print_job(answers[0], answers[1]),
+        [FAILED, [job_examples.EVENT]],
+    ),
     "jobs list": (_page(print_jobs), {"items": [ROW], "next": None}),
     "jobs logs": (_log, LINE),
     "jobs cancel": (_refused, {"reason": "r"}),
@@ -101,7 +104,7 @@ PRINTED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "groups members": (_page(groups._listed), group_examples.MEMBERS),
     "limits list": (_page(limits._print_list), limit_examples.LIMITS),
     "limits show": (
-        lambda told: limits._print_one(told[0], told[1]["items"], as_json=False),
+        lambda answers: limits._print_one(answers[0], answers[1]["items"], as_json=False),
         [limit_examples.LIMIT, limit_examples.LIMIT_HISTORY],
     ),
     "locks": (_page(locks._print), fleet_examples.LOCKS),

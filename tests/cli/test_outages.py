@@ -142,14 +142,14 @@ def test_wait_with_json_keeps_one_line_for_each_job_on_standard_output(cli: Cli)
         "--json",
     )
     [line] = map(orjson.loads, answer.stdout.splitlines())
-    told = orjson.loads(answer.stderr.splitlines()[0])
+    accepted = orjson.loads(answer.stderr.splitlines()[0])
     assert line == {
-        "jobId": told["jobId"],
+        "jobId": accepted["jobId"],
         "state": "completed",
         "result": {"steps": 2},
         "error": None,
     }
-    assert told["state"] == "queued"
+    assert accepted["state"] == "queued"
 
 
 def test_progress_of_a_job_is_told_while_it_is_waited_for(cli: Cli) -> None:

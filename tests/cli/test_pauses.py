@@ -76,9 +76,9 @@ def test_a_type_is_listed_while_it_is_paused(cli: Cli) -> None:
     [found] = listed(cli, "types")
     assert (found["type"], found["pausedUntil"]) == ("mail.send", "2999-01-01T06:00:00.000000Z")
     assert "paused by" in cli.run("types", "list").stdout
-    for said in ("", "type mail.send was not paused\n"):
+    for note in ("", "type mail.send was not paused\n"):
         resumed = cli.run("types", "resume", "mail.send")
-        assert (resumed.returncode, resumed.stderr) == (0, said)
+        assert (resumed.returncode, resumed.stderr) == (0, note)
     assert listed(cli, "types") == []
 
 

@@ -125,7 +125,7 @@ def test_where_the_servers_are_is_told_for_each_backend_without_secrets(backend:
             f"AccountName=acme;AccountKey={SECRET};TableEndpoint=https://t.example/"
         ),
     )
-    told = redacted_servers(settings)
-    assert SECRET not in told
+    servers = redacted_servers(settings)
+    assert SECRET not in servers
     wanted = {"azure": "t.example", "postgres": "db.example", "embedded": "JOBFLEET_DATA_DIR="}
-    assert wanted[backend] in told
+    assert wanted[backend] in servers

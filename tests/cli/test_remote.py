@@ -69,8 +69,8 @@ def test_what_a_handler_logs_is_followed_to_the_jobs_end(far: Cli) -> None:
     job_id = orjson.loads(far.run(*asked).stdout)["jobId"]
     followed = far.run("jobs", "logs", job_id, "--follow", JOBFLEET_API_KEY=VIEWER)
     assert followed.returncode == 0, followed.stderr
-    for said in ("shop.imports: reading 2 rows", "row read  row=1  token=***", "<b>refused</b>"):
-        assert said in followed.stdout
+    for text in ("shop.imports: reading 2 rows", "row read  row=1  token=***", "<b>refused</b>"):
+        assert text in followed.stdout
     assert "ValueError: no such customer" in followed.stdout
     lines = far.run("jobs", "logs", job_id, "--json").stdout.splitlines()
     assert [orjson.loads(line)["level"] for line in lines] == ["info"] * 3 + ["error"]
@@ -129,8 +129,8 @@ def _json(cli: Cli, *command: str) -> Any:
 
 
 def test_a_limit_is_set_shown_and_removed_over_the_api(far: Cli) -> None:
-    told = ("--slots", "5", "--rate", "10/second", "--reason", "asked by them")
-    assert _json(far, "limits", "set", "api-crm", *told)["slots"] == 5
+    options = ("--slots", "5", "--rate", "10/second", "--reason", "asked by them")
+    assert _json(far, "limits", "set", "api-crm", *options)["slots"] == 5
     (row,) = _json(far, "limits", "list")["items"]
     assert (row["name"], row["rate"], row["reason"]) == ("api-crm", "10/second", "asked by them")
     shown = far.run("limits", "show", "api-crm").stdout

@@ -40,9 +40,9 @@ def test_a_schedule_ticks_is_paused_run_resumed_and_removed(cli: Cli, until: Unt
     ran = cli.run("schedules", "run", "often", "--json")
     assert ran.returncode == 0, ran.stderr
     assert orjson.loads(ran.stdout)["jobId"]
-    for said in ("", "schedule often was not paused\n"):
+    for note in ("", "schedule often was not paused\n"):
         resumed = cli.run("schedules", "resume", "often")
-        assert (resumed.returncode, resumed.stderr) == (0, said)
+        assert (resumed.returncode, resumed.stderr) == (0, note)
     assert cli.run("schedules", "remove", "often").returncode == 0
     worker.terminate()
     assert worker.wait() == 0
@@ -127,12 +127,12 @@ def test_an_unknown_schedule_is_exit_1(cli: Cli, command: str) -> None:
 
 
 def test_a_name_that_no_schedule_can_have_is_cut_and_refused_by_every_command(cli: Cli) -> None:
-    told = f"error: name: '{'x' * 100}' … (101 characters) is not allowed; use 1 to 100 of "
+    message = f"error: name: '{'x' * 100}' … (101 characters) is not allowed; use 1 to 100 of "
     for command in ("show", "next", "history", "pause", "resume", "run", "remove"):
         answer = cli.run("schedules", command, "x" * 101)
         assert answer.returncode == 2, command
-        assert answer.stderr.startswith(told), command
-    assert add(cli, "x" * 101).stderr.startswith(told)
+        assert answer.stderr.startswith(message), command
+    assert add(cli, "x" * 101).stderr.startswith(message)
 
 
 def test_verify_finds_a_tick_that_was_taken_out_of_the_log(cli: Cli, until: Until) -> None:

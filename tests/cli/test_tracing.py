@@ -60,5 +60,5 @@ def test_each_attempt_arrives_at_the_collector(
     until(lambda: collector.posts, "a span arrives")
     path, body = collector.posts[0]
     assert path == "/v1/traces"
-    for said in (b"job demo.steps", b"jobfleet.outcome", b"completed", job_id.encode()):
-        assert said in body
+    for part in (b"job demo.steps", b"jobfleet.outcome", b"completed", job_id.encode()):
+        assert part in body

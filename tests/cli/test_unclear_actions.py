@@ -91,7 +91,7 @@ def _run(action: JobAction, ids: list[str]) -> ActionRun:
 
 
 @pytest.mark.parametrize(
-    ("action", "state", "said"),
+    ("action", "state", "result"),
     [
         (JobAction.CANCEL, None, "cancelled"),
         (JobAction.CANCEL, State.RUNNING, "running, cancel requested"),
@@ -103,13 +103,13 @@ async def test_an_action_that_took_effect_at_its_first_try_is_done_at_the_second
     capsys: pytest.CaptureFixture[str],
     action: JobAction,
     state: State | None,
-    said: str,
+    result: str,
 ) -> None:
     ids = await _jobs(session, state)
     capsys.readouterr()
     assert await _run(action, ids).run(session) is ExitCode.DONE
     printed = [line for line in capsys.readouterr().out.splitlines() if line[:36] in ids]
-    assert printed == [f"{job_id} {said}" for job_id in ids]
+    assert printed == [f"{job_id} {result}" for job_id in ids]
 
 
 async def test_another_cancel_that_came_first_is_a_refusal(session: Any) -> None:

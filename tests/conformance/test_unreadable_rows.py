@@ -73,8 +73,8 @@ async def test_the_verifier_reports_the_row_and_reads_on_behind_it(
         await write(backend, *life)
     await spoil(broken[1], column, value)
     found = await verify_trail(backend.trail)
-    (told,) = [one for one in found.violations.kept if "cannot be read" in one.message]
-    assert (told.rule, told.job_id, told.sequence) == (3, broken[0].job_id, 2)
+    (violation,) = [one for one in found.violations.kept if "cannot be read" in one.message]
+    assert (violation.rule, violation.job_id, violation.sequence) == (3, broken[0].job_id, 2)
     assert (found.jobs, found.events) == (2, len(broken) + len(whole))
 
 

@@ -56,9 +56,9 @@ async def test_a_running_job_tells_its_start_its_attempts_and_its_takeover(
     backend: Backend,
 ) -> None:
     page = await page_of(backend, lost_once(), now=2_000)
-    said = plain(page.sentence)
-    assert f"since {spell(1_400)}" in said
-    assert f"step {STEPS} of 9999" in said
+    sentence = plain(page.sentence)
+    assert f"since {spell(1_400)}" in sentence
+    assert f"step {STEPS} of 9999" in sentence
     assert [row.ending for row in page.attempts] == ["lost, taken over", "running"]
     assert "takeover" in page.timelines[-1].kinds
     assert page.timelines[-1].rows[0].ran == spell(598)

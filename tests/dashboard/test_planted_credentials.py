@@ -95,9 +95,9 @@ async def job_ids(client: AsgiClient, backend: Backend, life: Life) -> list[str]
         response = {"headers": {"Set-Cookie": planted.planted(f"response {number}")}}
         await life.start(job_id)
         await life.step(job_id, 1, checkpoint={"token": planted.planted(f"checkpoint {number}")})
-        said = {"token": planted.planted(f"log field {number}")}
+        fields = {"token": planted.planted(f"log field {number}")}
         url = f"https://a.example/?sig={planted.planted(f'log line {number}')}"
-        line = LogLine(at=datetime.now(UTC), attempt=1, level="info", message=url, fields=said)
+        line = LogLine(at=datetime.now(UTC), attempt=1, level="info", message=url, fields=fields)
         await backend.logs.append(job_id, 1, 0, line.encode())
         if number % 3 == 0:
             text = f"GET https://a.example/?sig={planted.planted(f'message {number}')} failed"

@@ -42,7 +42,7 @@ async def test_a_running_job_shows_what_it_holds_and_a_deferred_one_what_it_wait
     page = (await client.get("/jobs")).body.decode()
     assert "limit api-crm, slot 4" in page
     assert "waits for limit api-crm" in page
-    for job_id, told in ((running, "limit api-crm, slot 4"), (waiting, "limit api-crm")):
+    for job_id, sentence in ((running, "limit api-crm, slot 4"), (waiting, "limit api-crm")):
         text = (await client.get(f"/jobs/{job_id}")).body.decode()
-        assert told in text
+        assert sentence in text
         assert 'href="/locks"' in text

@@ -173,7 +173,7 @@ async def test_no_edited_row_of_a_group_takes_its_routes_down(
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "reason"),
     [
         ("no JSON", "no JSON"),
         ("[]", "no JSON object"),
@@ -182,7 +182,7 @@ async def test_no_edited_row_of_a_group_takes_its_routes_down(
     ],
 )
 async def test_a_worker_whose_row_cannot_be_read_is_shown_as_such_beside_the_others(
-    client: AsgiClient, job_id: str, tmp_path: Path, status: str, said: str
+    client: AsgiClient, job_id: str, tmp_path: Path, status: str, reason: str
 ) -> None:
     now = format_time(datetime.now(UTC))
     with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
@@ -190,7 +190,7 @@ async def test_a_worker_whose_row_cannot_be_read_is_shown_as_such_beside_the_oth
         database.execute("INSERT INTO workers VALUES (?, ?, ?, ?)", row)
     workers = {one["workerId"]: one for one in (await client.get("/api/workers")).json["items"]}
     assert workers[WORKER]["unreadable"] is None
-    assert workers["other"]["unreadable"].startswith(said)
+    assert workers["other"]["unreadable"].startswith(reason)
     assert "cannot be read" in (await client.get("/workers")).body.decode()
 
 

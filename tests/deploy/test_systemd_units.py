@@ -18,10 +18,10 @@ def test_systemd_has_nothing_to_say_about_a_unit(unit: str, tmp_path: Path) -> N
     assert "/opt/jobfleet/bin/jobfleet" in text
     installed = tmp_path / unit
     installed.write_text(text.replace("/opt/jobfleet/bin/jobfleet", str(JOBFLEET)))
-    said = subprocess.run(
+    verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(installed)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (said.returncode, said.stderr) == (0, "")
+    assert (verified.returncode, verified.stderr) == (0, "")

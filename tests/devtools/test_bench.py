@@ -227,8 +227,10 @@ def test_an_idle_worker_is_sent_one_job_at_a_time(tmp_path: Path) -> None:
 def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["embeded"])
-    told = "there is no row embeded; rows are embedded, postgres, azure, thumbnails, growth, tables"
-    assert told in capsys.readouterr().err
+    message = (
+        "there is no row embeded; rows are embedded, postgres, azure, thumbnails, growth, tables"
+    )
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.system

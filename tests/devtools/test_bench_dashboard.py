@@ -63,8 +63,8 @@ def test_a_report_names_what_takes_too_long_and_what_failed() -> None:
     quick = Timed("quick", (10.0, 12.0), 1_000, 200, 5.0)
     slow = Timed("slow", (190.0, 250.0), 1_000, 200, 5.0)
     broken = Timed("broken", (1.0, 1.0), 10, 503, 0.0)
-    said = timed_table([quick, slow, broken])
-    assert said.endswith(
+    table = timed_table([quick, slow, broken])
+    assert table.endswith(
         "CPU time above 200 ms: none; p95 above 200 ms: slow (250 ms); failed: broken (503)"
     )
 

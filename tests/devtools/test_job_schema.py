@@ -57,7 +57,7 @@ def test_an_optional_field_that_is_null_counts_as_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"type": None},
         {"type": "a b"},
@@ -77,7 +77,7 @@ def test_an_optional_field_that_is_null_counts_as_absent() -> None:
         {"context": []},
     ],
 )
-def test_what_the_schema_refuses_the_model_refuses(said: dict[str, Any]) -> None:
-    assert not VALIDATOR.is_valid({"type": "a"} | said)
+def test_what_the_schema_refuses_the_model_refuses(fields: dict[str, Any]) -> None:
+    assert not VALIDATOR.is_valid({"type": "a"} | fields)
     with pytest.raises(InvalidRequest):
-        JobRequest.parse({"type": "a"} | said)
+        JobRequest.parse({"type": "a"} | fields)

@@ -15,10 +15,10 @@ def test_a_machine_where_we_may_not_install_gets_the_exact_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert prerequisites.main() == 2
-    told = capsys.readouterr().err
-    assert "sudo apt-get update" in told
-    assert "sudo apt-get install --yes --no-install-recommends rabbitmq-server" in told
-    assert "  npm ci" in told
+    output = capsys.readouterr().err
+    assert "sudo apt-get update" in output
+    assert "sudo apt-get install --yes --no-install-recommends rabbitmq-server" in output
+    assert "  npm ci" in output
 
 
 @pytest.mark.usefixtures("bare_machine")

@@ -53,14 +53,14 @@ def test_addresses_that_the_shell_has_are_not_printed(tmp_path: Path) -> None:
         "AZURE_STORAGE_CONNECTION_STRING": "secret",
         "JOBFLEET_POSTGRES_URL": "postgresql://a:secret@host/b",
     }
-    told = servers("--folder", str(tmp_path), "env", PATH="/nowhere", **named)
-    assert told.returncode == 0
-    assert told.stdout == told.stderr == ""
+    answer = servers("--folder", str(tmp_path), "env", PATH="/nowhere", **named)
+    assert answer.returncode == 0
+    assert answer.stdout == answer.stderr == ""
 
 
 def test_a_named_server_that_is_down_ends_with_3_and_without_its_password(tmp_path: Path) -> None:
     named = {"AMQP_URL": "amqp://a:secret@127.0.0.1:1/", "AZURE_STORAGE_CONNECTION_STRING": "x"}
-    told = servers("--folder", str(tmp_path), "up", PATH="/nowhere", **named)
-    assert told.returncode == 3
-    assert "AMQP_URL" in told.stderr
-    assert "secret" not in told.stderr
+    answer = servers("--folder", str(tmp_path), "up", PATH="/nowhere", **named)
+    assert answer.returncode == 3
+    assert "AMQP_URL" in answer.stderr
+    assert "secret" not in answer.stderr

@@ -47,8 +47,8 @@ class SamplePage:
     def write(self, folder: Path, *, replacing: dict[str, str]) -> None:
         """Write all programs; ``replacing`` puts servers of the test for those of the text."""
         for name, text in self.programs.items():
-            for said, meant in replacing.items():
-                text = text.replace(said, meant)  # noqa: PLW2901
+            for written, meant in replacing.items():
+                text = text.replace(written, meant)  # noqa: PLW2901
             (folder / f"{name}.py").write_text(text, encoding="utf-8")
 
     def modules(self) -> Iterator[ModuleType]:

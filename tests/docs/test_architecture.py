@@ -47,8 +47,8 @@ def test_what_the_walk_says_to_read_is_in_its_file(file: str, name: str) -> None
 
 
 def test_the_page_names_the_functions_on_the_way_to_the_handler_in_their_order() -> None:
-    (told,) = re.findall(r"lie eight functions\..*?handler's own task\.", TEXT, re.DOTALL)
-    assert re.findall(r"`(\w+\.\w+)`", told) == WAY
+    (sentence,) = re.findall(r"lie eight functions\..*?handler's own task\.", TEXT, re.DOTALL)
+    assert re.findall(r"`(\w+\.\w+)`", sentence) == WAY
 
 
 def test_every_file_and_folder_that_the_page_names_exists() -> None:
@@ -58,8 +58,8 @@ def test_every_file_and_folder_that_the_page_names_exists() -> None:
 
 
 def test_no_file_is_longer_than_the_page_says() -> None:
-    said = int(re.findall(r"Files stay under (\d+) lines", TEXT)[0])
+    limit = int(re.findall(r"Files stay under (\d+) lines", TEXT)[0])
     code = [path for place, path in PLACES.items() if place.endswith((".py", ".html", ".js"))]
     assert len(code) > 1000
     lengths = {short(path): len(path.read_text().splitlines()) for path in code}
-    assert {place: length for place, length in lengths.items() if length >= said} == {}
+    assert {place: length for place, length in lengths.items() if length >= limit} == {}

@@ -77,7 +77,7 @@ def samples(
 @pytest.fixture
 def fleet(samples: SamplePage, port: int, tmp_path: Path) -> Iterator[LocalFleet]:
     """A dashboard and a worker that has the page's handlers."""
-    told: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "allow_private_targets": True,
         "allow_secrets_over_http": True,
         "allowed_hosts": ("127.0.0.1",),
@@ -85,7 +85,7 @@ def fleet(samples: SamplePage, port: int, tmp_path: Path) -> Iterator[LocalFleet
         "callback_secrets": (SECRET,),
     }
     running = LocalFleet(
-        data_dir=tmp_path / "fleet", port=port, handlers=samples.handler_modules, changes=told
+        data_dir=tmp_path / "fleet", port=port, handlers=samples.handler_modules, changes=changes
     )
     running.start()
     yield running

@@ -56,54 +56,54 @@ Entrance = Callable[[Site, Mapping[str, Any]], Awaitable[str | None]]
 """Sends a request in its JSON form; returns the refusal's text, or ``None`` if it was accepted."""
 
 
-async def rest(site: Site, said: Mapping[str, Any]) -> str | None:
-    return _refusal(await site.dashboard.post("/api/jobs", dict(said)))
+async def rest(site: Site, request: Mapping[str, Any]) -> str | None:
+    return _refusal(await site.dashboard.post("/api/jobs", dict(request)))
 
 
-async def rest_bulk(site: Site, said: Mapping[str, Any]) -> str | None:
-    answer = await site.dashboard.post("/api/jobs/bulk", {"jobs": [dict(said)]})
+async def rest_bulk(site: Site, request: Mapping[str, Any]) -> str | None:
+    answer = await site.dashboard.post("/api/jobs/bulk", {"jobs": [dict(request)]})
     error = answer.json["items"][0].get("error")
     return ACCEPTED if error is None else str(error["detail"])
 
 
-async def library(site: Site, said: Mapping[str, Any]) -> str | None:
-    return await _called(site.publisher.submit(**_options(said)))
+async def library(site: Site, request: Mapping[str, Any]) -> str | None:
+    return await _called(site.publisher.submit(**_options(request)))
 
 
-async def library_many(site: Site, said: Mapping[str, Any]) -> str | None:
+async def library_many(site: Site, request: Mapping[str, Any]) -> str | None:
     try:
-        [answer] = await site.publisher.submit_many([said])
+        [answer] = await site.publisher.submit_many([request])
     except JobfleetError as error:
         return str(error)
     return str(answer) if isinstance(answer, JobfleetError) else ACCEPTED
 
 
-async def library_sync(site: Site, said: Mapping[str, Any]) -> str | None:
+async def library_sync(site: Site, request: Mapping[str, Any]) -> str | None:
     def submit() -> None:
         with SyncPublisher.from_env(data_dir=site.folder) as publisher:
-            publisher.submit(**_options(said))
+            publisher.submit(**_options(request))
 
     return await _called(asyncio.to_thread(submit))
 
 
-async def command_file(site: Site, said: Mapping[str, Any]) -> str | None:
+async def command_file(site: Site, request: Mapping[str, Any]) -> str | None:
     answer = await asyncio.to_thread(
         run_command,
         ("publish", "--json", "--file", "-"),
         folder=site.folder,
         environment={**os.environ, "JOBFLEET_DATA_DIR": str(site.folder)},
-        stdin=json.dumps(dict(said)) + "\n",
+        stdin=json.dumps(dict(request)) + "\n",
         seconds=60,
     )
     return ACCEPTED if answer.returncode == 0 else answer.stderr
 
 
-async def endpoint(site: Site, said: Mapping[str, Any]) -> str | None:
+async def endpoint(site: Site, request: Mapping[str, Any]) -> str | None:
     endpoints = AsyncEndpoints(app := FastAPI(), site.publisher)
-    rest = {to_snake(name): value for name, value in said.items() if name != "type"}
+    rest = {to_snake(name): value for name, value in request.items() if name != "type"}
     payload = rest.pop("payload", None)
     try:
-        endpoints.post("/do", job_type=said["type"], **rest)(lambda: payload)
+        endpoints.post("/do", job_type=request["type"], **rest)(lambda: payload)
     except JobfleetError as error:
         return str(error)
     return _refusal(await AsgiClient(app, headers=JSON).post("/do"))
@@ -121,8 +121,8 @@ ANSWERING: Mapping[str, Entrance] = {
 """Those that answer. Messages get no answer: see ``test_foreign_messages.py``."""
 
 
-def _options(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {to_snake(name): value for name, value in said.items()}
+def _options(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {to_snake(name): value for name, value in request.items()}
 
 
 async def _called(submit: Awaitable[object]) -> str | None:

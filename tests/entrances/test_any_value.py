@@ -99,9 +99,9 @@ def test_the_request_fits_and_has_every_field_as_its_step_does() -> None:
 
 def test_a_request_with_it_is_read_or_refused_at_once() -> None:
     refused = 0
-    for said in placed(JOB, VALUES):
+    for request in placed(JOB, VALUES):
         try:
-            JobRequest.parse(said)
+            JobRequest.parse(request)
         except InvalidRequest:
             refused += 1
     assert refused > 100
@@ -114,12 +114,12 @@ def test_a_step_without_results_takes_any_payload() -> None:
 
 
 def test_a_message_with_it_is_a_job_or_malformed_with_a_reason_for_people() -> None:
-    for said in placed(JOB, VALUES):
-        body = encode(said)
+    for request in placed(JOB, VALUES):
+        body = encode(request)
         for read in (decode_row(body, None), decode_amqp(received(body, headers={}), key=b"k")):
             if isinstance(read, MalformedMessage):
                 assert read.reason
-                assert "object" not in read.reason or "attribute" not in read.reason, said
+                assert "object" not in read.reason or "attribute" not in read.reason, request
 
 
 async def test_no_route_answers_500_to_it(site: Site) -> None:

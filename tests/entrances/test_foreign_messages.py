@@ -64,9 +64,9 @@ def writes(site: Site) -> WriteSide:
     return WriteSide.wire(backend=site.backend, clock=SystemClock(), defaults=DEFAULTS)
 
 
-def put(site: Site, said: Mapping[str, Any], hints: Mapping[str, Any] | None = None) -> bytes:
+def put(site: Site, request: Mapping[str, Any], hints: Mapping[str, Any] | None = None) -> bytes:
     """Write a message as any SQLite client can; returns its body."""
-    body = json.dumps(dict(said)).encode()
+    body = json.dumps(dict(request)).encode()
     with sqlite3.connect(site.folder / "jobfleet.db") as database:
         database.execute(
             "INSERT INTO messages (queue, body, hints) VALUES ('default', ?, ?)",
@@ -115,12 +115,12 @@ FORGED: Mapping[str, Callable[[], dict[str, Any]]] = {
 async def test_without_event_1_it_is_kept_whole_and_starts_nothing(
     kind: str, hinted: bool, site: Site, worker: Worker
 ) -> None:
-    said = FORGED[kind]()
-    body = put(site, said, our_hints() if hinted else None)
+    request = FORGED[kind]()
+    body = put(site, request, our_hints() if hinted else None)
     kept = await letter(site)
     assert kept.body.encode() == body
-    assert kept.message_id == said["jobId"]
-    assert await site.backend.trail.newest(said["jobId"]) is None
+    assert kept.message_id == request["jobId"]
+    assert await site.backend.trail.newest(request["jobId"]) is None
     assert RAN == []
     put(site, {"jobId": (other := new_id()), "type": "echo", "payload": "next"})
     assert (await ended(site, other)).status == "Completed"

@@ -63,13 +63,13 @@ async def test_forged_hints_neither_replace_a_request_nor_begin_a_trail_in_its_m
     running = asyncio.create_task(worker.run(), name="worker")
     async with asyncio.timeout(60):
         await worker.has_started.wait()  # its queues and their exchange are there
-    told: tuple[dict[str, Any], ...] = (
+    forgeries: tuple[dict[str, Any], ...] = (
         {"sequence": 1, "opening_hash": HASH},
         {"sequence": 1},
         {"sequence": 2},
         {"sequence": 7, "opening_hash": HASH},
     )
-    for hints in told:
+    for hints in forgeries:
         for stands in (True, False):
             stored = JobRequest(type="echo", payload="stored")
             if stands:

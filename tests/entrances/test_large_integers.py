@@ -18,10 +18,10 @@ AS_TEXT = ("POST /api/jobs", "POST /api/jobs/bulk", "jobfleet publish --file", "
 @pytest.mark.parametrize("entrance", AS_TEXT)
 @pytest.mark.parametrize("number", TOO_LARGE[:2])
 async def test_they_are_refused_naming_the_field(entrance: str, number: int, site: Site) -> None:
-    said: dict[str, Any] = {"type": "mail.send", "payload": {"rows": [{"id": number}]}}
+    request: dict[str, Any] = {"type": "mail.send", "payload": {"rows": [{"id": number}]}}
     send = ANSWERING[entrance]
     try:
-        refusal = await send(site, said)
+        refusal = await send(site, request)
     except KeyError:  # the whole bulk request was refused
         refusal = "payload"
     assert refusal is not None

@@ -44,9 +44,9 @@ def _group(total: int = 2, **counted: Any) -> list[Event]:
         Change(kind=Status.WAITING, max_attempts=1, due_at=life.now, data={"request": asked})
     )
     life.together(Change(kind=Status.SEALED, data={"total": total}))
-    said = {"total": total, "states": {"completed": 1, "failed": 1}, "incarnations": {}} | counted
-    kind = Status.COMPLETED if said["states"] == {"completed": total} else Status.FAILED
-    life.together(Change(kind=kind, data={"group": said}))
+    counts = {"total": total, "states": {"completed": 1, "failed": 1}, "incarnations": {}} | counted
+    kind = Status.COMPLETED if counts["states"] == {"completed": total} else Status.FAILED
+    life.together(Change(kind=kind, data={"group": counts}))
     return life.events
 
 

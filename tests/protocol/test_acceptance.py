@@ -97,8 +97,8 @@ async def test_a_stored_request_of_a_newer_version_is_left_to_newer_workers(benc
     opening = await bench.head(request.job_id)
     newer = JobRequest(type="x")
     facts = replace(opening.facts, job_id=newer.job_id)
-    said = {**opening.data["request"], "jobId": newer.job_id, "colour": "red"}
-    data = {**opening.data, "request": said}
+    stored = {**opening.data["request"], "jobId": newer.job_id, "colour": "red"}
+    data = {**opening.data, "request": stored}
     first = chained(None, replace(opening, facts=facts, data=data, event_id=newer.job_id))
     await bench.real.trail.insert([first])
     result = await claim(bench, JobMessage(request=newer))

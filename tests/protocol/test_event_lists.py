@@ -24,8 +24,8 @@ async def failures(bench: Bench) -> list[Event]:
     """Jobs that failed one after the other; newest events first."""
     for number in range(FAILURES):
         claimed = await bench.claimed(await bench.submit(job_name=f"=job {number}"))
-        said = f"quota {number} of postgres://reader:hunter2@db/crm"
-        await bench.end(claimed, "Failed", message=said)
+        message = f"quota {number} of postgres://reader:hunter2@db/crm"
+        await bench.end(claimed, "Failed", message=message)
         bench.clock.advance(1)
     await bench.real.index.flush()
     found = [event async for event in event_rows(bench.real.reader, EventQuery())]

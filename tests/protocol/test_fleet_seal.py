@@ -86,12 +86,12 @@ async def test_a_log_of_seals_that_somebody_edited_is_found(tmp_path: Path) -> N
         again = replace(entry, sequence=2, entry_id="another")
         other = replace(again, kind=ControlKind.PAUSED)
         lifted = replace(again, kind=ControlKind.UNSEALED)
-        for log, told in (
+        for log, message in (
             ([entry, again], "Sealed of a fleet that is sealed"),
             ([entry, other], "Paused is nothing that happens to the fleet"),
             ([entry, lifted], "Unsealed leaves the fleet sealed"),
         ):
-            assert told in [found.message for found in check_control_log(log)]
+            assert message in [found.message for found in check_control_log(log)]
         spoiled = replace(entry, state={"sealed": "yes"})
         found = Seal.of(spoiled)
         assert found is not None

@@ -39,10 +39,10 @@ def _with(value: Any, path: tuple[Any, ...] = ()) -> Iterator[Any]:
 def _history(request: Any, end: Any, job_type: str) -> list[Event]:
     events = Life().queued().started().completed().events
     facts = replace(events[0].facts, job_type=job_type)
-    told = [replace(event, facts=facts) for event in events]
-    first = replace(told[0], data=told[0].data | {"request": request})
-    last = replace(told[-1], data=end if isinstance(end, dict) else {"group": end})
-    return [first, *told[1:-1], last]
+    retyped = [replace(event, facts=facts) for event in events]
+    first = replace(retyped[0], data=retyped[0].data | {"request": request})
+    last = replace(retyped[-1], data=end if isinstance(end, dict) else {"group": end})
+    return [first, *retyped[1:-1], last]
 
 
 def _verify(*histories: list[Event]) -> None:

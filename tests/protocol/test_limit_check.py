@@ -84,8 +84,8 @@ def test_a_start_needs_a_slot_that_the_limit_had_shortly_before(
 
 def test_a_limit_that_nobody_set_allows_no_start(check: LimitCheck) -> None:
     (start,) = check.doubtful(_started(NOON, limit_lock("other", 1)))
-    told = "started under limit other, which is not in the control log"
-    assert check.violation(start).message == told
+    message = "started under limit other, which is not in the control log"
+    assert check.violation(start).message == message
 
 
 def test_each_slot_of_a_start_is_judged_and_slots_of_lock_keys_are_not(check: LimitCheck) -> None:

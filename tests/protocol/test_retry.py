@@ -38,9 +38,9 @@ def test_pauses_double_to_five_seconds() -> None:
 
 async def test_each_backend_error_is_told_and_followed_by_another_try() -> None:
     backend = _Backend(BackendUnavailable("away"), LeaseConflict("held"))
-    told: list[BackendError] = []
-    assert await retry_forever(backend.ask, told.append) == "answer"
-    assert [str(error) for error in told] == ["away", "held"]
+    errors: list[BackendError] = []
+    assert await retry_forever(backend.ask, errors.append) == "answer"
+    assert [str(error) for error in errors] == ["away", "held"]
     assert backend.tries == 3
 
 

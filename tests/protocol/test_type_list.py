@@ -31,10 +31,10 @@ REPORT = TypeReport(
 def test_types_that_had_jobs_stand_among_those_that_are_known() -> None:
     known = [TypeRecord(name="mail", pause=None, workers=("w1",))]
     known += [TypeRecord(name="import", pause=None, workers=())]
-    told = types_json(known, REPORT)
-    assert [item["type"] for item in told["items"]] == ["import", "mail", "report"]
-    assert told["items"][1]["workers"] == ["w1"]
-    assert (told["hourSince"], told["slowest"]) == ("2026-03-01T12:00:00.000000Z", [])
+    answer = types_json(known, REPORT)
+    assert [item["type"] for item in answer["items"]] == ["import", "mail", "report"]
+    assert answer["items"][1]["workers"] == ["w1"]
+    assert (answer["hourSince"], answer["slowest"]) == ("2026-03-01T12:00:00.000000Z", [])
 
 
 def _item(name: str, value: float | None) -> dict[str, Any]:

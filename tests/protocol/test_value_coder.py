@@ -234,7 +234,7 @@ def test_a_result_that_cannot_be_decoded_is_never_taken_for_the_value(coder: Val
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("codecs", "write module:object"),
         ("codecs:", "write module:object"),
@@ -248,7 +248,7 @@ def test_a_result_that_cannot_be_decoded_is_never_taken_for_the_value(coder: Val
     ],
 )
 async def test_a_codec_that_cannot_be_used_stops_the_start_before_anything_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     (tmp_path / "broken_codec.py").write_text(f"raise ValueError({WORD!r})")
     (tmp_path / "some_codec.py").write_text(
@@ -261,7 +261,7 @@ async def test_a_codec_that_cannot_be_used_stops_the_start_before_anything_is_op
         await open_backend(settings)
     for module in ("broken_codec", "some_codec"):
         sys.modules.pop(module, None)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert WORD not in str(caught.value)
     assert not (tmp_path / "fleet").exists()
 

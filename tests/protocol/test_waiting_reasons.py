@@ -18,7 +18,7 @@ FREE = WorkerStatus(worker_id="w", slots=2, queues=("default",), types=("demo.st
 FLEET = FleetNow(pause=None, workers=[FREE], depths=[], census=Census({}, {}), now=BEGIN)
 
 
-def _said(head: Event, fleet: FleetNow = FLEET) -> list[tuple[str, str]]:
+def _reasons(head: Event, fleet: FleetNow = FLEET) -> list[tuple[str, str]]:
     return [(reason.kind, reason.text) for reason in reasons_for(head, fleet)]
 
 
@@ -28,7 +28,7 @@ def test_a_job_behind_others_is_told_slots_and_jobs_ahead_and_who_waits_longest(
     depths = [QueueDepth("default", "high", 5), QueueDepth("default", "normal", 201)]
     depths += [QueueDepth("default", "low", 90), QueueDepth("mail", "normal", 7)]
     fleet = replace(FLEET, workers=[busy], depths=depths, census=Census({}, {"default": oldest}))
-    assert _said(queued(), fleet) == [
+    assert _reasons(queued(), fleet) == [
         ("slots", "All 2 slots of the workers that could run it are busy."),
         ("ahead", "Up to 205 jobs are ahead of it in queue default; the oldest waits 4 min."),
     ]
@@ -44,7 +44,7 @@ def test_a_pause_is_named_first_with_who_until_when_and_why() -> None:
         until=BEGIN + timedelta(hours=1),
         reason="token=hunter2hunter2",
     )
-    ((kind, text),) = _said(queued(), replace(FLEET, pause=pause))
+    ((kind, text),) = _reasons(queued(), replace(FLEET, pause=pause))
     assert (kind, text.startswith("Queue default paused by nightops until ")) == ("paused", True)
     assert "hunter2" not in text
 
@@ -59,21 +59,21 @@ def test_a_job_whose_time_has_not_come_is_told_when_it_is_tried() -> None:
         message="lock customer-7 is held",
         data={"reason": "lock"},
     )
-    (time, lock) = _said(deferred)
+    (time, lock) = _reasons(deferred)
     assert (time[0], time[1].endswith("in 2 min.")) == ("time", True)
     assert lock == ("deferred", "Lock customer-7 is held.")
     handed_back = replace(deferred, message="worker is shutting down", data={"reason": "shutdown"})
-    assert ("deferred", "Its worker shut down and handed it back.") in _said(handed_back)
+    assert ("deferred", "Its worker shut down and handed it back.") in _reasons(handed_back)
     rate = replace(deferred, data={"reason": "rate", "rate": "api-stripe"})
-    assert ("deferred", "It waits for rate api-stripe.") in _said(rate)
+    assert ("deferred", "It waits for rate api-stripe.") in _reasons(rate)
 
 
 def test_a_job_that_nobody_serves_or_handles_is_told_so() -> None:
-    assert _said(queued(), replace(FLEET, workers=[])) == [
+    assert _reasons(queued(), replace(FLEET, workers=[])) == [
         ("noWorker", "No live worker serves queue default.")
     ]
     other = replace(FREE, types=("other",))
-    assert _said(queued(), replace(FLEET, workers=[other])) == [
+    assert _reasons(queued(), replace(FLEET, workers=[other])) == [
         ("noHandler", "No live worker of queue default has a handler for type demo.steps.")
     ]
-    assert [kind for kind, _ in _said(queued())] == ["soon"]
+    assert [kind for kind, _ in _reasons(queued())] == ["soon"]

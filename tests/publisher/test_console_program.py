@@ -37,7 +37,7 @@ def test_a_key_submits_and_q_ends_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "code", "told"),
+    ("arguments", "variables", "code", "message"),
     [
         ([], {}, 2, "needs a terminal"),
         (["--check"], {}, 0, ""),
@@ -51,7 +51,7 @@ def test_a_key_submits_and_q_ends_it(tmp_path: Path) -> None:
     ],
 )
 def test_the_exit_code_says_what_is_wrong(
-    tmp_path: Path, arguments: list[str], variables: dict[str, str], code: int, told: str
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], code: int, message: str
 ) -> None:
     ended = subprocess.run(
         [*PROGRAM, *arguments],
@@ -63,5 +63,5 @@ def test_the_exit_code_says_what_is_wrong(
         check=False,
     )
     assert ended.returncode == code
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert ended.stdout == ""

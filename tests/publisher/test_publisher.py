@@ -109,7 +109,7 @@ async def test_many_jobs_are_checked_before_the_first_is_submitted(publisher: Pu
 
 
 @pytest.mark.parametrize(
-    ("said", "field"),
+    ("options", "field"),
     [
         ({"payload": object()}, "payload"),
         ({"payload": float("inf")}, "payload"),
@@ -122,10 +122,10 @@ async def test_many_jobs_are_checked_before_the_first_is_submitted(publisher: Pu
     ],
 )
 async def test_what_does_not_fit_is_named(
-    publisher: Publisher, said: dict[str, object], field: str
+    publisher: Publisher, options: dict[str, object], field: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await publisher.submit("echo", **said)  # type: ignore[arg-type]
+        await publisher.submit("echo", **options)  # type: ignore[arg-type]
     assert refusal.value.field == field
 
 

@@ -18,8 +18,8 @@ async def test_the_current_span_is_the_jobs_parent(publisher: Publisher, backend
         job = await publisher.submit("echo")
     event = await backend.trail.read(job.job_id, 1)
     assert event is not None
-    said = event.data["request"]["context"]["traceparent"]
-    assert said.split("-")[1] == trace.format_trace_id(span.get_span_context().trace_id)
+    parent = event.data["request"]["context"]["traceparent"]
+    assert parent.split("-")[1] == trace.format_trace_id(span.get_span_context().trace_id)
 
 
 async def test_without_a_span_nothing_is_added(publisher: Publisher, backend: Backend) -> None:

@@ -43,11 +43,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(folder: Path, command: tuple[str, ...], port: int) -> Iterator[Path]:
     """Run a server until the end of the block; yields its log."""
     log = folder / f"{port}.log"
-    told = [each.format(port=port) for each in command]
+    arguments = [each.format(port=port) for each in command]
     environment = {**os.environ, "JOBFLEET_DATA_DIR": str(folder / "jobs")}
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", *told], cwd=folder, env=environment, stdout=out, stderr=out
+            [sys.executable, "-m", *arguments], cwd=folder, env=environment, stdout=out, stderr=out
         )
     try:
         yield log

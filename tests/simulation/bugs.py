@@ -23,10 +23,10 @@ from tests.simulation.claim_bugs import (
 from tests.simulation.core_bugs import OF_A_CORE
 from tests.simulation.deadly_bugs import OF_DEADLY_MESSAGES
 from tests.simulation.emphases import (
-    BAD_WEATHER,
     CRASHES,
     KILLER,
     LATE,
+    MANY_FAULTS,
     MANY_LATE,
     NOTHING_ELSE,
     OLD,
@@ -117,7 +117,7 @@ BY_DESIGN = (
         "predecessor under a lock key not fenced",
         predecessor_not_fenced,
         11,
-        BAD_WEATHER | ONE_LOCK,
+        MANY_FAULTS | ONE_LOCK,
         breaks=BugClass.ONE_OUTCOME,
         shows="runs beside",
     ),
@@ -125,7 +125,7 @@ BY_DESIGN = (
         "trust checked before the read",
         trust_checked_before_the_read,
         430,
-        BAD_WEATHER | ONE_LOCK,
+        MANY_FAULTS | ONE_LOCK,
         breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
     ),
@@ -154,7 +154,7 @@ BY_THE_SIMULATION = (
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
         16,
-        BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
+        MANY_FAULTS | {"fleet_scope": True, "fault_rate": 0.05},
         breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
     ),

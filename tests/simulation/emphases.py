@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BAD_WEATHER = {"fault_rate": 0.1, "stall_rate": 0.03, "operator_action_seconds": 15}
+MANY_FAULTS = {"fault_rate": 0.1, "stall_rate": 0.03, "operator_action_seconds": 15}
 UNCLEAR = dict.fromkeys(("lost before", "lost after", "twice", "twice late", "slow"), 0.1)
 LATE = {"fault_rate": 0.15, "weights": {**UNCLEAR, "late": 3, "slow": 1}}
 PLAIN = {
@@ -91,5 +91,5 @@ LATE_AND_MOVED = (
     }
 )
 _FEW = {"processes": 1, "concurrency": 3, "fleet_scope": False, "jobs": 9, "workers": 3}
-FEW_PROCESSES = BAD_WEATHER | PLAIN | _FEW
+FEW_PROCESSES = MANY_FAULTS | PLAIN | _FEW
 ONE_DATABASE = {"one_database": True, "fault_rate": 0.1}

@@ -13,7 +13,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_protocol.actions.erasure import Eraser
 from jobfleet_worker.upkeep.open_erasures import OpenErasures
-from tests.simulation.emphases import BAD_WEATHER, PLAIN, SLEEP
+from tests.simulation.emphases import MANY_FAULTS, PLAIN, SLEEP
 from tests.simulation.known import Known
 
 
@@ -87,13 +87,13 @@ def note_removed_before_the_values() -> AbstractContextManager[Any]:
 
 
 _ERASING = PLAIN | {"erasures": 0.8, "jobs": 9, "old_workers": 0}
-_LONG = _ERASING | BAD_WEATHER | {"fault_seconds": 500.0, "crash_rate": 0.02}
+_LONG = _ERASING | MANY_FAULTS | {"fault_seconds": 500.0, "crash_rate": 0.02}
 OF_ERASURES = (
     Known(
         "values removed before Erased stands",
         values_removed_before_erased,
         3,
-        _ERASING | BAD_WEATHER,
+        _ERASING | MANY_FAULTS,
         breaks=BugClass.REMOVALS,
         shows="is queued for ever",
     ),

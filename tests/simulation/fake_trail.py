@@ -57,7 +57,7 @@ class TrailTable:
         for event in events:
             rows[event.sequence] = event
             self.written.append((self._time.now, event))
-            self._journal.note("trail", event.status, *_told(event))
+            self._journal.note("trail", event.status, *_noted(event))
 
     def sent(self, events: Sequence[Event]) -> None:
         """Look at what a process is about to send; it may have sent the same before."""
@@ -111,7 +111,7 @@ class TrailTable:
         return [rows[sequence] for sequence in sorted(rows)]
 
 
-def _told(event: Event) -> tuple[object, ...]:
+def _noted(event: Event) -> tuple[object, ...]:
     after = event.after
     return (event.job_id[-4:], event.sequence, f"epoch={after.epoch}", after.state, after.worker_id)
 

@@ -23,7 +23,7 @@ from jobfleet_protocol.actions.group_ending import GroupEnding, Marked, total_of
 from jobfleet_protocol.trail.transitions import draft as drafted
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.simulation.chain_bugs import a_repeated_submit_ends_the_open_row
-from tests.simulation.emphases import BAD_WEATHER, CRASHES, PLAIN
+from tests.simulation.emphases import CRASHES, MANY_FAULTS, PLAIN
 from tests.simulation.ending_bugs import callback_left_behind
 from tests.simulation.known import Known
 
@@ -185,7 +185,7 @@ def _no_look_by_the_rescuer() -> AbstractContextManager[Any]:
     return patch.object(Rescuer, "_pace_of", trusting)
 
 
-_GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
+_GROUPED = MANY_FAULTS | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
 _GROUPED_IN_CALM = _GROUPED | {"fault_rate": 0.0, "stall_rate": 0.0, "operator_action_seconds": 1e9}
 """Without faults no sealer fails to look, so the rescuer, which these bugs keep out, is idle."""
 _CANCELLED = _GROUPED | {"group_cancels": 1.0}

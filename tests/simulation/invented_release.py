@@ -31,10 +31,10 @@ def as_read_by(process: Process, event: Event) -> Event:
         return event
     if event.status == NEW_KIND:
         return replace(event, status=_STRANGE_KIND)
-    said = event.data.get("request")
-    if not isinstance(said, Mapping) or NEW_FIELD not in said:
+    request = event.data.get("request")
+    if not isinstance(request, Mapping) or NEW_FIELD not in request:
         return event
-    renamed = {_STRANGE_FIELD if name == NEW_FIELD else name: said[name] for name in said}
+    renamed = {_STRANGE_FIELD if name == NEW_FIELD else name: request[name] for name in request}
     return replace(event, data=event.data | {"request": renamed})
 
 

@@ -210,12 +210,12 @@ class Judgement:
             for event in history:
                 if event.after.sent and event.message.startswith("not sent"):
                     yield f"job {job_id} #{event.sequence} denies that it was sent"
-            told = Counter(
+            steps = Counter(
                 (event.after.epoch, event.status, event.message)
                 for event in history
                 if event.kind is Status.STEP and event.facts.job_type != GROUP_TYPE
             )
-            for (epoch, status, _message), times in told.items():
+            for (epoch, status, _message), times in steps.items():
                 if times > 1:
                     yield f"{status} of epoch {epoch} of job {job_id} stands {times} times"
 

@@ -21,7 +21,7 @@ from jobfleet_protocol.claiming.lock_turns import TurnView
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.run import start_terms
 from jobfleet_worker.run.pause_watch import PauseWatch
-from tests.simulation.emphases import BAD_WEATHER, PLAIN
+from tests.simulation.emphases import MANY_FAULTS, PLAIN
 from tests.simulation.known import FOR_EVER, ROBBED, Known
 from tests.simulation.slot_bugs import slot_leaked_by_a_crash
 
@@ -90,7 +90,7 @@ def a_full_limit_keeps_back_requests() -> AbstractContextManager[Any]:
     return patch.object(decision, "_about_a_waiting_job", hasty)
 
 
-_LIMITED = BAD_WEATHER | {
+_LIMITED = MANY_FAULTS | {
     "limits": True,
     "jobs": 9,
     "fleet_scope": False,

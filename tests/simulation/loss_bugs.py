@@ -14,7 +14,7 @@ from jobfleet_protocol.claiming import lock_turns
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.attempt_limits import AttemptLimits
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.known import Known
 
 
@@ -42,7 +42,7 @@ def a_claim_without_the_limit() -> AbstractContextManager[Any]:
     return patch.object(AttemptLimits, "takeovers", always)
 
 
-_ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
+_ONCE = MANY_FAULTS | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
     Known(
         "a lone takeover",

@@ -16,7 +16,7 @@ from jobfleet_protocol.control import fleet_seal
 from jobfleet_protocol.moving import move_out
 from jobfleet_protocol.moving.move_out import MoveOut
 from jobfleet_protocol.trail.tombstone import is_seal
-from tests.simulation.emphases import BAD_WEATHER, LATE_AND_MOVED, MOVED, OLD
+from tests.simulation.emphases import LATE_AND_MOVED, MANY_FAULTS, MOVED, OLD
 from tests.simulation.known import Known
 
 
@@ -70,7 +70,7 @@ OF_MOVES = (
         "a process that saw no seal once looks for none again",
         a_look_counts_for_ever,
         12,
-        MOVED | BAD_WEATHER,
+        MOVED | MANY_FAULTS,
         breaks=BugClass.MOVES,
         shows="the copy lacks",
     ),
@@ -78,7 +78,7 @@ OF_MOVES = (
         "the copy begins as soon as the seal stands",
         the_copy_begins_at_once,
         33,
-        MOVED | BAD_WEATHER,
+        MOVED | MANY_FAULTS,
         breaks=BugClass.MOVES,
         shows="the copy lacks",
     ),
@@ -94,7 +94,7 @@ OF_MOVES = (
         "a job is copied while its lost worker could still end it",
         a_lost_worker_is_not_fenced,
         7,
-        MOVED | BAD_WEATHER,
+        MOVED | MANY_FAULTS,
         breaks=BugClass.MOVES,
         shows="copied while it runs",
     ),

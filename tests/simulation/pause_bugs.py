@@ -13,7 +13,7 @@ from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_worker.run import pause_watch
 from jobfleet_worker.upkeep.rescuer import Rescuer
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.known import FOR_EVER, Known
 
 
@@ -57,7 +57,7 @@ def an_old_look_counts_for_ever() -> AbstractContextManager[Any]:
 
 
 _PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
-_STALLED = _PAUSING | BAD_WEATHER
+_STALLED = _PAUSING | MANY_FAULTS
 _STARTED = "started at .* was paused"
 OF_PAUSES = (
     Known(

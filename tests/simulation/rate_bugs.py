@@ -11,7 +11,7 @@ from unittest.mock import patch
 from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.rate import Rate, RateRow
 from jobfleet_protocol.claiming.rate_limiter import Admission
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.fake_rates import RateTable
 from tests.simulation.known import Known
 
@@ -40,7 +40,7 @@ def a_row_written_without_a_look() -> AbstractContextManager[Any]:
     return patch.object(RateTable, "replace", whatever_stands)
 
 
-_RATED = BAD_WEATHER | {
+_RATED = MANY_FAULTS | {
     "rate": "6/minute",
     "jobs": 9,
     "fleet_scope": False,

@@ -14,7 +14,7 @@ from jobfleet_protocol.claiming import trail_claim
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
-from tests.simulation.emphases import BAD_WEATHER, NOTHING_ELSE
+from tests.simulation.emphases import MANY_FAULTS, NOTHING_ELSE
 from tests.simulation.known import Known
 
 
@@ -50,7 +50,7 @@ OF_RESCUES = (
         "a takeover by an old look, written behind the job's end",
         taken_over_by_an_old_look,
         79,
-        BAD_WEATHER
+        MANY_FAULTS
         | NOTHING_ELSE
         | {
             "fault_rate": 0.15,

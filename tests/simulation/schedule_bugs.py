@@ -17,7 +17,7 @@ from jobfleet_protocol.control import schedule_state
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
 from jobfleet_protocol.control.schedules import Schedules
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.known import Known
 
 
@@ -96,7 +96,7 @@ def fired_whatever_stands_meanwhile() -> AbstractContextManager[Any]:
 
 
 _RECURRING = {"schedules": True, "clock_steps": False, "retention_seconds": None}
-_RECURRING_AND_STALLED = _RECURRING | BAD_WEATHER
+_RECURRING_AND_STALLED = _RECURRING | MANY_FAULTS
 _NO_RESUME = "(?i)pause"
 OF_SCHEDULES = (
     Known(

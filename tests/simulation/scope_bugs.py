@@ -16,7 +16,7 @@ from jobfleet_protocol.claiming.lock_views import LockViews
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.worker_lock import WorkerLock
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.known import FOR_EVER, NOT_LEASED, ROBBED, Known
 
 
@@ -69,7 +69,7 @@ def running_on_the_own_lock_means_lost() -> Iterator[None]:
 
 
 _WORKER_SCOPE = {"worker_scope": 1.0, "fleet_scope": False, "lacking": 0, "rate": None}
-_LOSSES = _WORKER_SCOPE | BAD_WEATHER
+_LOSSES = _WORKER_SCOPE | MANY_FAULTS
 OF_SCOPE_WORKER = (
     Known(
         "a lost lease taken again under its old name",

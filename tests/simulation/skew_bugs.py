@@ -13,7 +13,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.claiming import acceptance
 from jobfleet_protocol.control.used_level import UsedLevels
-from tests.simulation.emphases import BAD_WEATHER, PLAIN
+from tests.simulation.emphases import MANY_FAULTS, PLAIN
 from tests.simulation.known import Known
 
 
@@ -54,7 +54,7 @@ def level_noted_by_nobody() -> AbstractContextManager[Any]:
 
 
 _SKEW = PLAIN | {"workers": 3, "old_workers": 2, "jobs": 9}
-_SILENT = _SKEW | BAD_WEATHER | {"fault_seconds": 300.0, "lease_seconds": 30.0}
+_SILENT = _SKEW | MANY_FAULTS | {"fault_seconds": 300.0, "lease_seconds": 30.0}
 OF_TWO_RELEASES = (
     Known(
         "a field that a worker does not know is ignored",
@@ -84,7 +84,7 @@ OF_TWO_RELEASES = (
         "a used level noted by nobody",
         level_noted_by_nobody,
         16,
-        _SKEW | BAD_WEATHER,
+        _SKEW | MANY_FAULTS,
         breaks=BugClass.TWO_RELEASES,
         shows="started below the level",
     ),

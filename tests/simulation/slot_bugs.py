@@ -17,7 +17,7 @@ from jobfleet_protocol.claiming import decision, trail_claim
 from jobfleet_protocol.claiming.decision import Decision, LockView
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.lock_views import LockViews
-from tests.simulation.emphases import BAD_WEATHER, ONE_LOCK
+from tests.simulation.emphases import MANY_FAULTS, ONE_LOCK
 from tests.simulation.fake_leases import LockContainer
 from tests.simulation.known import FOR_EVER, ROBBED, Known
 
@@ -72,7 +72,7 @@ def limit_exceeded_after_a_takeover() -> Iterator[None]:
 
 
 _SLOTS = ONE_LOCK | {"lock_slots": 2}
-_SLOTS_IN_BAD_WEATHER = _SLOTS | BAD_WEATHER | {"stall_rate": 0.01}
+_SLOTS_WITH_FAULTS = _SLOTS | MANY_FAULTS | {"stall_rate": 0.01}
 OF_SLOTS = (
     Known(
         "a stale note of another slot believed by its epoch",
@@ -86,7 +86,7 @@ OF_SLOTS = (
         "a slot leaked by a crash",
         slot_leaked_by_a_crash,
         0,
-        _SLOTS_IN_BAD_WEATHER,
+        _SLOTS_WITH_FAULTS,
         breaks=BugClass.LIMITS,
         shows=FOR_EVER,
     ),
@@ -94,7 +94,7 @@ OF_SLOTS = (
         "a slot released twice",
         slot_released_twice,
         138,
-        _SLOTS_IN_BAD_WEATHER,
+        _SLOTS_WITH_FAULTS,
         breaks=BugClass.LIMITS,
         shows=ROBBED,
     ),
@@ -102,7 +102,7 @@ OF_SLOTS = (
         "a limit exceeded after a takeover",
         limit_exceeded_after_a_takeover,
         1,
-        _SLOTS_IN_BAD_WEATHER,
+        _SLOTS_WITH_FAULTS,
         breaks=BugClass.LIMITS,
         shows=ROBBED,
     ),

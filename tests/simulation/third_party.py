@@ -80,13 +80,13 @@ class ThirdParty:
         self._known.add((job_id, incarnation))
         self._replay(job_id, incarnation)
         delay = self._dice.choice((0.0, 0.01, 1, 10, 40))
-        said = {"jobId": job_id, "status": plan["answer"], "payload": incarnation}
+        result = {"jobId": job_id, "status": plan["answer"], "payload": incarnation}
         token = KEYS.address_token(job_id, incarnation)
-        self._post_after(delay, Posting(job_id, incarnation, encode(said), token))
-        self._recorded[job_id] = encode(said), token
+        self._post_after(delay, Posting(job_id, incarnation, encode(result), token))
+        self._recorded[job_id] = encode(result), token
         if self._dice.random() < 0.3:
-            other = said | {"status": "failed", "message": "another result"}
-            again = self._dice.choice((said, other))
+            other = result | {"status": "failed", "message": "another result"}
+            again = self._dice.choice((result, other))
             self._post_after(delay + 1, Posting(job_id, incarnation, encode(again), token))
 
     def _replay(self, job_id: str, incarnation: int) -> None:

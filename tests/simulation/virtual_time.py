@@ -94,8 +94,8 @@ class VirtualTime:
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001 - as asyncio: the loop goes on
-                told = {"message": f"Exception in {handle.callback!r}", "exception": error}
-                loop.call_exception_handler(told)
+                context = {"message": f"Exception in {handle.callback!r}", "exception": error}
+                loop.call_exception_handler(context)
         return True
 
     def leave(self) -> None:

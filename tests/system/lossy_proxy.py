@@ -87,7 +87,11 @@ class LossyProxy:
 
     async def _pass_on(self, request: web.Request, target: str) -> web.StreamResponse:
         self.seen += 1
-        if self._stalled and request.method != "GET" and self._stalled in await _told(request):
+        if (
+            self._stalled
+            and request.method != "GET"
+            and self._stalled in await _path_and_body(request)
+        ):
             self.held += 1
             await self._gate.wait()
         unlucky = self.seen == self._at
@@ -118,5 +122,5 @@ class LossyProxy:
             return web.Response(status=answer.status, headers=kept, body=body)
 
 
-async def _told(request: web.Request) -> bytes:
+async def _path_and_body(request: web.Request) -> bytes:
     return request.raw_path.encode() + await request.read()

@@ -165,14 +165,14 @@ async def live_through(
     life, expected = LIVES[kind]
     proxy.arm(nth, how)
     head = await life(workshop)
-    told = f"{kind}, request {nth} ({proxy.lost}), {how}"
-    assert head.status == expected, told
+    case = f"{kind}, request {nth} ({proxy.lost}), {how}"
+    assert head.status == expected, case
     statuses = await workshop.statuses(head.job_id)
-    assert statuses.count(expected) == head.after.incarnation, told
-    assert await said(workshop, head.job_id) in ((), SAID[:1], SAID[1:], SAID), told
+    assert statuses.count(expected) == head.after.incarnation, case
+    assert await logged(workshop, head.job_id) in ((), SAID[:1], SAID[1:], SAID), case
 
 
-async def said(workshop: Workshop, job_id: str) -> tuple[str, ...]:
+async def logged(workshop: Workshop, job_id: str) -> tuple[str, ...]:
     """What the job's only attempt has said: lines may be lost, none is doubled."""
     body = await workshop.real.logs.read(job_id, 1, limit=MAX_LOG_BYTES)
     return tuple(LogLine.decode(line).message for line in body.splitlines())

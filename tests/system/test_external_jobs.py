@@ -37,10 +37,10 @@ class PatientThirdParty(ThirdParty):
     """The mock, holding every callback back until the test lets them go."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self.gate = asyncio.Event()
         keys = SigningKeys([SECRET])
-        super().__init__(keys=keys, behaviour=Behaviour(delay_seconds=0), say=self.told.append)
+        super().__init__(keys=keys, behaviour=Behaviour(delay_seconds=0), say=self.lines.append)
 
     async def _call_back(self, job_id: str, url: str, deadline: datetime, body: bytes) -> None:
         await self.gate.wait()
@@ -122,7 +122,7 @@ async def _many_wait_and_complete(parties: Parties, count: int) -> None:
 
     await eventually("all to complete", all_completed, seconds=240, every=rare)
     await party.stop()
-    assert Counter(line.partition(" ")[2] for line in party.told)["200"] <= count
+    assert Counter(line.partition(" ")[2] for line in party.lines)["200"] <= count
     await assert_verified(fleet.backend)
 
 
@@ -158,18 +158,18 @@ async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     parties.worker()
     parties.dashboard()
     twice = parties.third_party("--delay", "0", "--twice", "--fail", "1", "--submit", "1")
-    await eventually("both answers", _said(twice, " 200", 2), seconds=120)
+    await eventually("both answers", _has_printed(twice, " 200", 2), seconds=120)
     job_id = (await parties.fleet.backend.reader.jobs(JobQuery())).items[0].facts.job_id
     await parties.fleet.until_ended(job_id)
-    await eventually("both answers", _said(twice, f"{job_id} 200", 2), seconds=120)
+    await eventually("both answers", _has_printed(twice, f"{job_id} 200", 2), seconds=120)
     history = await parties.fleet.history(job_id)
     assert [e.status for e in history][-1] == "Failed"
     assert history[-1].data["error"]["type"] == "ThirdPartyRefused"
     twice.end()
     wrong = parties.third_party("--delay", "0", "--bad-signature")
-    await eventually("the third party to listen", _said(wrong, "Third party: "), seconds=60)
+    await eventually("the third party to listen", _has_printed(wrong, "Third party: "), seconds=60)
     job_id = await parties.submit(timeout_seconds=3)
-    await eventually("the refusal", _said(wrong, f"{job_id} 401"), seconds=120)
+    await eventually("the refusal", _has_printed(wrong, f"{job_id} 401"), seconds=120)
     await parties.fleet.until_ended(job_id)
     assert await parties.fleet.state(job_id) is State.TIMED_OUT
 
@@ -181,7 +181,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     parties.worker()
     parties.dashboard()
     late = parties.third_party("--late")
-    await eventually("the third party to listen", _said(late, "Third party: "), seconds=60)
+    await eventually("the third party to listen", _has_printed(late, "Third party: "), seconds=60)
     job_id = await parties.submit(timeout_seconds=4, max_attempts=5)
     await parties.fleet.until_ended(job_id)
     history = await parties.fleet.history(job_id)
@@ -189,7 +189,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     assert [e.status for e in history][-2:] == ["Step 1", "TimedOut"]
     assert waiting.after.due_at is not None
     assert timedelta(0) <= history[-1].occurred_at - waiting.after.due_at < timedelta(seconds=2)
-    await eventually("the late callback's answer", _said(late, f"{job_id} 409"), seconds=120)
+    await eventually("the late callback's answer", _has_printed(late, f"{job_id} 409"), seconds=120)
     assert len(await parties.fleet.history(job_id)) == len(history)
 
 
@@ -309,8 +309,8 @@ async def _waiting(fleet: Fleet, jobs: Sequence[JobRequest]) -> int:
     return sum([await fleet.state(job.job_id) is State.WAITING for job in jobs])
 
 
-def _said(process: WorkerProcess, line: str, times: int = 1) -> Any:
-    async def said() -> bool:
+def _has_printed(process: WorkerProcess, line: str, times: int = 1) -> Any:
+    async def printed() -> bool:
         return process.log.count(line) >= times
 
-    return said
+    return printed

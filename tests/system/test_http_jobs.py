@@ -83,18 +83,18 @@ def _some_calls(target: UnreliableTarget, count: int) -> Any:
 async def _agrees(history: Sequence[Event], job: JobRequest, target: UnreliableTarget) -> None:
     path = "/" + job.payload["targetUrl"].rpartition("/")[2]
     assert history[-1].after.state is ENDS[path], (path, [e.message for e in history])
-    told = [_told_in(event) for event in history if event.kind in ENDINGS]
-    assert len(told) == history[-1].after.attempts_used
-    reached = [said for said in told if said != REFUSED]
+    answers = [_answer_in(event) for event in history if event.kind in ENDINGS]
+    assert len(answers) == history[-1].after.attempts_used
+    reached = [answer for answer in answers if answer != REFUSED]
     seen = target.calls[str(uuid5(UUID(job.job_id), "incarnation/1"))]
-    answered = [said for said in reached if said != UNCLEAR]
+    answered = [answer for answer in reached if answer != UNCLEAR]
     assert len(answered) <= len(seen) <= len(reached), [(e.status, e.message) for e in history]
     left = iter(seen)
-    assert all(said in left for said in answered), (answered, seen)
+    assert all(answer in left for answer in answered), (answered, seen)
     assert reached.count(UNCLEAR) >= seen.count(HANGS)
 
 
-def _told_in(event: Event) -> int | str:
+def _answer_in(event: Event) -> int | str:
     """What the trail says of one attempt: a status, or whether the target may have been reached."""
     response: Any = event.data.get("response") or event.data.get("result")
     if response["statusCode"] is not None:

@@ -49,7 +49,7 @@ async def test_lease_taken_for_exactly_once_by_a_worker_that_slept_past_it(
     # The broker may hand the first republished message to the sleeper itself.
     await eventually("the takeover", second_epoch, seconds=LEASE_SECONDS + 120)
     sleeper.signal(signal.SIGCONT)
-    await eventually("the sleeper to notice", _said(sleeper, "job.fenced"), seconds=120)
+    await eventually("the sleeper to notice", _has_logged(sleeper, "job.fenced"), seconds=120)
     await fleet.until_ended(job_id)
     history = await fleet.history(job_id)
     takeover = next(event for event in history if event.status == "TakenOver")
@@ -123,8 +123,8 @@ async def test_a_neighbour_of_a_job_that_kills_its_workers_completes(fleet: Flee
     await assert_verified(fleet.backend)
 
 
-def _said(worker: WorkerProcess, event: str) -> Callable[[], Awaitable[bool]]:
-    async def said() -> bool:
+def _has_logged(worker: WorkerProcess, event: str) -> Callable[[], Awaitable[bool]]:
+    async def logged() -> bool:
         return event in worker.log
 
-    return said
+    return logged

@@ -54,12 +54,12 @@ def _nobody_else_is_there() -> Iterator[None]:
 
 
 async def ended(
-    bench: Bench, job_id: str, status: str = "Completed", *, told: bool = True
+    bench: Bench, job_id: str, status: str = "Completed", *, concluded: bool = True
 ) -> Event:
     """End a job; without ``told`` its worker dies before it does what follows."""
     request = request_of(await bench.first(job_id))
     head = await bench.end(await bench.claimed(request), status, data={"result": job_id})
-    if told:
+    if concluded:
         await bench.writes.ending.conclude(head)
     else:  # the row that would tell the rescuer is lost with the index
         bench.real.index.close(job_id, head.after.incarnation)
@@ -76,16 +76,16 @@ async def group_of(bench: Bench, **options: Any) -> str:
 
 async def a_successor_is_missing(bench: Bench) -> list[str]:
     job = await bench.submit(then=[{"type": "x", "results": {"before": "previous"}}])
-    await ended(bench, job.job_id, told=False)
+    await ended(bench, job.job_id, concluded=False)
     return [successor_id(job.job_id, 0, 1)]
 
 
 async def a_redriven_job_owes_both_successors(bench: Bench) -> list[str]:
     steps = [{"type": "x", "when": "failure"}, {"type": "x"}]
     job = await bench.submit(then=steps)
-    await ended(bench, job.job_id, "Failed", told=False)
+    await ended(bench, job.job_id, "Failed", concluded=False)
     await bench.redriver.redrive(job.job_id, by="operator")
-    await ended(bench, job.job_id, told=False)
+    await ended(bench, job.job_id, concluded=False)
     return [successor_id(job.job_id, 0, 1), successor_id(job.job_id, 1, 2)]
 
 
@@ -93,14 +93,16 @@ async def the_last_mark_is_missing(bench: Bench) -> list[str]:
     group = await group_of(bench)
     await bench.writes.groups.seal(group, MEMBERS)
     await ended(bench, member_id(group, 0))
-    await ended(bench, member_id(group, 1), told=False)
+    await ended(bench, member_id(group, 1), concluded=False)
     return [group, successor_id(group, 0, 1)]
 
 
 async def the_group_was_not_ended(bench: Bench) -> list[str]:
     """All marks stand; whoever set the last one died before the group's last event."""
     group = await group_of(bench)
-    heads = [await ended(bench, member_id(group, index), told=False) for index in range(MEMBERS)]
+    heads = [
+        await ended(bench, member_id(group, index), concluded=False) for index in range(MEMBERS)
+    ]
     await bench.writes.groups.seal(group, MEMBERS)
     for head in heads:
         for mark in marks_in(await bench.history(head.job_id)):
@@ -112,7 +114,7 @@ async def the_groups_successor_is_missing(bench: Bench) -> list[str]:
     group = await group_of(bench)
     await bench.writes.groups.seal(group, MEMBERS)
     await ended(bench, member_id(group, 0))
-    head = await ended(bench, member_id(group, 1), told=False)
+    head = await ended(bench, member_id(group, 1), concluded=False)
     bench.index.lose_request("open")
     with pytest.raises(BackendUnavailable):
         await bench.writes.ending.conclude(head)
@@ -139,7 +141,7 @@ async def a_held_group_waits_for_its_member(bench: Bench) -> list[str]:
 async def a_cancelled_group_has_no_job_that_cancels(bench: Bench) -> list[str]:
     group = await group_of(bench, on_failure="cancel")
     await bench.writes.groups.seal(group, MEMBERS)
-    await ended(bench, member_id(group, 0), "Failed", told=False)
+    await ended(bench, member_id(group, 0), "Failed", concluded=False)
     return []
 
 
@@ -149,7 +151,7 @@ async def a_group_in_a_group_owes_its_mark(bench: Bench) -> list[str]:
     await bench.writes.groups.add(inner.job_id, 0, JobRequest(type="x"))
     await bench.writes.groups.seal(outer.job_id, 1)
     await bench.writes.groups.seal(inner.job_id, 1)
-    await ended(bench, member_id(inner.job_id, 0), told=False)
+    await ended(bench, member_id(inner.job_id, 0), concluded=False)
     return [inner.job_id, outer.job_id, successor_id(outer.job_id, 0, 1)]
 
 

@@ -107,8 +107,8 @@ async def goes_on(fleet: Fleet, *, was_killed: bool = False) -> None:
     rows = {row.facts.job_id: row for row in await fleet.bench.open_rows()}
     sent = {job_id for job_id, row in rows.items() if row.published == row_sequence(row)}
     names = {job_id: name for name, job_id in fleet.jobs.items()}
-    told = {names.get(job_id, "follower") for job_id in sent}
-    assert told == {*PUBLISHED, *LATER, "follower"}
+    published = {names.get(job_id, "follower") for job_id in sent}
+    assert published == {*PUBLISHED, *LATER, "follower"}
     messages = [message.request.job_id for message in await fleet.bench.messages()]
     assert {names.get(job_id, "follower") for job_id in messages} == {*PUBLISHED, "follower"}
     assert was_killed or len(messages) == len(set(messages)) == len(PUBLISHED) + 2
@@ -337,7 +337,7 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
         assert await export(source, file) is ExitCode.DONE
         whole = file.read_bytes()
         lines = whole.splitlines(keepends=True)
-        for body, told in (
+        for body, message in (
             (b"", "line 1: not a file that"),
             (b"hello\n", "line 1: not a file that"),
             (lines[1], "written without --move"),
@@ -350,7 +350,7 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
             (whole.replace(b'"jobfleetMove":1', b'"jobfleetMove":9'), "another release"),
         ):
             bad.write_bytes(body)
-            with pytest.raises(SettingsError, match=rf"FILE: .*bad.jsonl: .*{told}"):
+            with pytest.raises(SettingsError, match=rf"FILE: .*bad.jsonl: .*{message}"):
                 await MoveImport(file=bad).run(target.session)
         with pytest.raises(SettingsError, match=r"missing\.jsonl cannot be read: No such file"):
             await MoveImport(file=tmp_path / "missing.jsonl").run(target.session)

@@ -40,23 +40,23 @@ async def test_live_views_miss_nothing_after_a_transaction_that_was_open_for_min
             await psycopg.AsyncConnection.connect(postgres.url) as connection,
         ):
             submitted = [await publisher.submit("demo.steps", connection=connection)]
-            told = asyncio.ensure_future(watching.next())
+            coming = asyncio.ensure_future(watching.next())
             until = time.monotonic() + OPEN_SECONDS
             while time.monotonic() < until:
                 submitted.append(await publisher.submit("demo.steps"))
                 await asyncio.sleep(0.5)
-            assert not told.done()
+            assert not coming.done()
             listed = await backend.reader.jobs(JobQuery(limit=1000))
             assert len(listed.items) == len(submitted)  # all but the one that is not committed
             await connection.commit()
             seen: list[str] = []
             async with asyncio.timeout(60):
                 while len(seen) < len(submitted):
-                    batch = await told
+                    batch = await coming
                     assert batch is not None
                     seen += [entry.event.job_id for entry in batch]
-                    told = asyncio.ensure_future(watching.next())
-            told.cancel()
+                    coming = asyncio.ensure_future(watching.next())
+            coming.cancel()
             assert seen == [job.job_id for job in submitted]
     finally:
         await live.stop()

@@ -42,8 +42,8 @@ def _run(arguments: str, environment: dict[str, str], folder: Path) -> str:
 def test_the_demo_runs_and_its_trail_is_verified(
     environment: dict[str, str], postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    told = _run("demo --jobs 6 --port 0 --exit-when-done", environment, tmp_path)
-    assert told.splitlines()[-1] == "6 completed, 0 failed"
+    output = _run("demo --jobs 6 --port 0 --exit-when-done", environment, tmp_path)
+    assert output.splitlines()[-1] == "6 completed, 0 failed"
     schema = environment["JOBFLEET_POSTGRES_SCHEMA"] + "_demo"
     environment |= {"JOBFLEET_POSTGRES_SCHEMA": schema}
     assert _run("migrate", environment, tmp_path) == "nothing to do\n"

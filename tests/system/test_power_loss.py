@@ -66,9 +66,9 @@ async def power_loss(
         **disk,
     }
     fleet = Fleet(embedded(folder) | preload, folder)
-    said = folder / "client.txt"
+    output = folder / "client.txt"
     workers = [fleet.start_worker() for _ in range(2)]
-    with said.open("wb") as out:
+    with output.open("wb") as out:
         client = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -80,7 +80,7 @@ async def power_loss(
     enough = CONFIRMED_JOBS + Random(seed).randrange(40)
 
     async def confirmed() -> bool:
-        return len(_said(said, "completed")) >= enough
+        return len(_ids_after(output, "completed")) >= enough
 
     try:
         await eventually("confirmed jobs", confirmed, seconds=120, every=0.05)
@@ -92,7 +92,7 @@ async def power_loss(
             worker.wait(10)
     lost = lose_power(folder / "journal", Random(seed))
     (folder / "data" / "jobfleet.db-shm").unlink(missing_ok=True)
-    return _said(said, "accepted"), _said(said, "completed"), lost
+    return _ids_after(output, "accepted"), _ids_after(output, "completed"), lost
 
 
 async def reopened(folder: Path) -> Fleet:
@@ -112,6 +112,6 @@ def embedded(folder: Path) -> dict[str, str]:
     }
 
 
-def _said(path: Path, what: str) -> list[str]:
+def _ids_after(path: Path, what: str) -> list[str]:
     lines = path.read_text().splitlines()
     return [line.removeprefix(what).strip() for line in lines if line.startswith(what)]

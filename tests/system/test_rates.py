@@ -44,8 +44,8 @@ async def test_six_hundred_jobs_start_at_the_rate_though_a_worker_is_killed(flee
     seconds = starts[LAST] - starts[FIRST]
     wasted = slots_wasted(histories, starts[FIRST], starts[LAST])
     measured = (LAST - FIRST + wasted) / seconds
-    said = f"{(LAST - FIRST) / seconds:.2f} starts a second, {wasted} slots wasted"
-    assert 9.0 <= measured <= 11.0, said
+    measures = f"{(LAST - FIRST) / seconds:.2f} starts a second, {wasted} slots wasted"
+    assert 9.0 <= measured <= 11.0, measures
     assert wasted <= 60, "one worker's reservations of five seconds"
 
 

@@ -49,9 +49,9 @@ def test_an_annotation_that_cannot_be_resolved_is_refused_with_its_name(
             "    import jobfleet_worker as fleet\n"
             f"@handler('job')\nasync def f({UNRESOLVED[kind]}) -> Decimal: ...\n"
         )
-    said = str(refused.value)
-    assert "\n" not in said
-    assert "import it at run time" in said
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "import it at run time" in message
 
 
 @pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
@@ -68,9 +68,9 @@ def test_a_return_annotation_that_cannot_be_resolved_is_refused_with_its_name(
             "if TYPE_CHECKING:\n    from shop import Receipt\n"
             f"@handler('job')\n{function}\n"
         )
-    said = str(refused.value)
-    assert "list[Receipt]" in said
-    assert "import it at run time" in said
+    message = str(refused.value)
+    assert "list[Receipt]" in message
+    assert "import it at run time" in message
 
 
 ANY_OR_NONE = {
@@ -101,9 +101,9 @@ def test_an_annotation_that_every_payload_or_none_fits_is_refused(
             "from jobfleet_worker import handler\nT = typing.TypeVar('T')\n"
             f"@handler('job')\ndef f(payload: {annotation}): ...\n"
         )
-    said = str(refused.value)
-    assert "parameter 'payload'" in said
-    assert "Use a pydantic model" in said
+    message = str(refused.value)
+    assert "parameter 'payload'" in message
+    assert "Use a pydantic model" in message
 
 
 @pytest.mark.parametrize("annotation", ["Iterable[int]", "dict[str, Iterable[int]]", "Order"])

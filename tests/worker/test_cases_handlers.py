@@ -426,12 +426,12 @@ async def test_what_a_handler_raises_is_logged_with_its_traceback(workshop: Work
     ) as entries:
         workshop.start_worker(work)
         head = await workshop.run("job", max_attempts=2)
-    told = [entry for entry in entries if entry["event"] == "attempt.failed"]
-    assert [(entry["log_level"], entry["attempt"]) for entry in told] == [
+    failures = [entry for entry in entries if entry["event"] == "attempt.failed"]
+    assert [(entry["log_level"], entry["attempt"]) for entry in failures] == [
         ("warning", 1),
         ("error", 2),
     ]
-    for entry in told:
+    for entry in failures:
         assert entry["error"] == "ConnectionResetError: by peer"
         assert "Traceback (most recent call last)" in entry["exception"]
         assert (entry["job_id"], entry["type"]) == (head.job_id, "job")

@@ -153,10 +153,10 @@ async def test_a_worker_whose_clock_is_wrong_fires_nothing_and_lets_another_lead
         )
         await until_declared(workshop, 1)
 
-        async def said() -> bool:
+        async def clock_is_wrong() -> bool:
             return any(line["event"] == scheduler.CLOCK_WRONG for line in lines)
 
-        await eventually("the worker has said that its clock is wrong", said)
+        await eventually("the worker has said that its clock is wrong", clock_is_wrong)
     assert not await fired(workshop)
     workshop.start_worker(code(seconds=1, overlap="allow", catch_up="all"), rescue_seconds=0.2)
 

@@ -76,9 +76,9 @@ def test_a_wrong_option_is_refused_where_it_is_declared(option: str, value: Any)
     options = {"job_type": "some.type", option: value}
     with pytest.raises(DeclarationError) as refused:
         handler(options.pop("job_type"), **options)(plain)
-    said = str(refused.value)
-    assert said.startswith(f"{__name__}.plain (line ")
-    assert "type" in said if option == "job_type" else option in said
+    message = str(refused.value)
+    assert message.startswith(f"{__name__}.plain (line ")
+    assert "type" in message if option == "job_type" else option in message
 
 
 def test_every_option_of_a_declaration_has_wrong_values_here() -> None:
@@ -220,10 +220,10 @@ def test_a_signature_that_no_job_can_be_called_with_is_refused(
             f"{future}from jobfleet_worker import BlockingJobContext, JobContext, handler\n"
             f"@handler('job')\n{SIGNATURES[kind]}\n"
         )
-    said = str(refused.value)
-    assert "\n" not in said
-    assert ".f (line " in said
-    assert "def name(payload: Model, context: " in said
+    message = str(refused.value)
+    assert "\n" not in message
+    assert ".f (line " in message
+    assert "def name(payload: Model, context: " in message
 
 
 def test_a_default_that_nobody_would_read_is_refused(load: Load) -> None:

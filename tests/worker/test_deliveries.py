@@ -62,8 +62,8 @@ async def test_a_broker_in_trouble_is_told_of_once_and_once_when_it_is_over(
     with structlog.testing.capture_logs() as logs:
         workshop.spoil_source(running).lose_request("receive", times=3)
         await workshop.run("job")
-    said = [entry["event"] for entry in logs if entry["event"].startswith("consumer.")]
-    assert said == [CONSUMER_FAILED, CONSUMER_RECOVERED]
+    events = [entry["event"] for entry in logs if entry["event"].startswith("consumer.")]
+    assert events == [CONSUMER_FAILED, CONSUMER_RECOVERED]
 
 
 async def test_an_error_of_our_own_puts_the_message_off_and_not_away(

@@ -10,9 +10,9 @@ def test_a_traceback_names_files_as_imports_do_and_not_where_the_host_keeps_them
     try:
         json.loads("{")
     except json.JSONDecodeError as error:
-        told = describe_error(error).traceback
-    assert 'File "json/decoder.py"' in told
-    assert not any(f'File "{folder}/' in told for folder in sys.path if folder)
+        traceback = describe_error(error).traceback
+    assert 'File "json/decoder.py"' in traceback
+    assert not any(f'File "{folder}/' in traceback for folder in sys.path if folder)
 
 
 def test_the_place_of_an_error_is_the_innermost_frame_of_the_users_code() -> None:

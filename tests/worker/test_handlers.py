@@ -119,9 +119,9 @@ async def test_the_decorators_limits_are_defaults_for_jobs_that_do_not_say(
     head = await workshop.run("job")
     assert head.after.state is State.TIMED_OUT
     assert head.message == "over its time limit of 0.2 s"
-    said = await workshop.run("job", max_attempts=2, timeout_seconds=0.1)
-    assert said.after.attempt == 2
-    assert said.message == "over its time limit of 0.1 s"
+    head = await workshop.run("job", max_attempts=2, timeout_seconds=0.1)
+    assert head.after.attempt == 2
+    assert head.message == "over its time limit of 0.1 s"
 
 
 async def test_retry_fail_and_defer_choose_the_outcome(workshop: Workshop) -> None:
@@ -183,7 +183,7 @@ NOT_JSON: dict[str, tuple[Callable[[], Any], str]] = {
 async def test_a_result_that_json_cannot_hold_fails_its_attempt_and_says_so(
     workshop: Workshop, what: str
 ) -> None:
-    make, said = NOT_JSON[what]
+    make, message = NOT_JSON[what]
 
     @handler("job", max_attempts=1)
     async def work(payload: None) -> Any:
@@ -192,7 +192,7 @@ async def test_a_result_that_json_cannot_hold_fails_its_attempt_and_says_so(
     head = await result_of(workshop, work)
     assert head.status == "Failed"
     assert "result" in head.message
-    assert said in head.message
+    assert message in head.message
 
 
 class Forgetful(Exception):
@@ -219,9 +219,9 @@ async def test_a_verdict_that_forgets_its_base_constructor_is_one_all_the_same(
     await workshop.until_state(job_id, state)
 
 
-@pytest.mark.parametrize(("said", "delay"), [({}, 0.5), ({"retry_delay_seconds": 0.25}, 0.25)])
+@pytest.mark.parametrize(("options", "delay"), [({}, 0.5), ({"retry_delay_seconds": 0.25}, 0.25)])
 async def test_the_back_off_of_a_handler_holds_for_jobs_that_do_not_say(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, said: dict[str, float], delay: float
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, options: dict[str, float], delay: float
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda _, high: high)  # no jitter
 
@@ -230,7 +230,7 @@ async def test_the_back_off_of_a_handler_holds_for_jobs_that_do_not_say(
         raise OSError
 
     workshop.start_worker(work)
-    ended = await workshop.run("job", **said)
+    ended = await workshop.run("job", **options)
     pauses = [
         event.data["delaySeconds"]
         for event in await workshop.history(ended.job_id)

@@ -146,7 +146,7 @@ def of_one_text() -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "message"),
     [
         (needs_itself, "needs itself"),
         (needs_nobody, "nothing provides Client for parameter 'client'"),
@@ -159,10 +159,10 @@ def of_one_text() -> list[Any]:
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
-def test_what_cannot_work_is_refused_when_it_is_declared(declared: Any, said: str) -> None:
+def test_what_cannot_work_is_refused_when_it_is_declared(declared: Any, message: str) -> None:
     with pytest.raises(DeclarationError) as refused:
         Handlers.of(*declared())
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "test_hook_declarations." in str(refused.value)
 
 

@@ -90,12 +90,12 @@ class Notes(list[str]):
         return [startup, shutdown, client, session, inner, outer]
 
 
-def around(said: str, kind: str = "job") -> list[str]:
+def around(inside: str, kind: str = "job") -> list[str]:
     return [
         f"outer of {kind}, attempt 1",
         "inner",
         "session opens",
-        said,
+        inside,
         "session closes",
         "inner completed",
         "outer completed",
@@ -145,7 +145,7 @@ async def test_each_process_has_hooks_and_values_of_its_own_for_all_its_jobs(
     for _ in range(2):
         assert (await workshop.run("hooked.process", 1)).data["result"] == 2
     await running.stop()
-    said = notes.read_text(encoding="utf-8").splitlines()
+    lines = notes.read_text(encoding="utf-8").splitlines()
     attempt = [
         "around",
         "session of attempt 1",
@@ -153,7 +153,14 @@ async def test_each_process_has_hooks_and_values_of_its_own_for_all_its_jobs(
         "session completed",
         "around completed",
     ]
-    assert said == ["startup", "register opened", *attempt, *attempt, "shutdown", "register closed"]
+    assert lines == [
+        "startup",
+        "register opened",
+        *attempt,
+        *attempt,
+        "shutdown",
+        "register closed",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["loop", "thread"])

@@ -74,9 +74,9 @@ async def test_what_any_handler_logs_is_kept_and_masked(
         last = more[-1] if more else "given up"
         await stored(workshop, head.job_id, last)
         lines = await lines_of(workshop, head.job_id)
-        said = [line.message for line in lines]
+        messages = [line.message for line in lines]
         own = ["mail 1 of 2", "nobody else hears this", "row read", "row read", "given up"]
-        assert said == own + more
+        assert messages == own + more
         mail, alone, odd, row, error, *_ = lines
         assert (mail.level, mail.logger, mail.fields) == ("info", "shop.mail", {"customer": 7})
         assert (alone.level, alone.logger) == ("warning", "shop.alone")

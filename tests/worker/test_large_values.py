@@ -95,12 +95,12 @@ def test_a_traceback_tells_of_causes_and_of_each_error_of_a_group() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         fail()
     raised.value.add_note("a note")
-    told = describe_error(raised.value).traceback
+    traceback = describe_error(raised.value).traceback
     parts = ("KeyError: 'the cause'", "direct cause", "ExceptionGroup: both", "a note")
-    places = [told.index(each) for each in (*parts, "ValueError: one", "OSError: two")]
+    places = [traceback.index(each) for each in (*parts, "ValueError: one", "OSError: two")]
     assert places == sorted(places)
-    assert told.count("Traceback (most recent call last)") == 2
-    assert "in fail" in told
+    assert traceback.count("Traceback (most recent call last)") == 2
+    assert "in fail" in traceback
 
 
 def test_very_many_causes_frames_and_errors_of_a_group_are_cut() -> None:
@@ -119,10 +119,10 @@ def test_very_many_causes_frames_and_errors_of_a_group_are_cut() -> None:
         outer = ValueError(f"link {number}")
         outer.__cause__ = error
         error = outer
-    told = describe_error(error)
-    assert "link 999" in told.traceback
-    assert "earlier errors cut" in told.traceback
-    assert "frames cut" in describe_error(raised.value).traceback or "cut" in told.traceback
+    described = describe_error(error)
+    assert "link 999" in described.traceback
+    assert "earlier errors cut" in described.traceback
+    assert "frames cut" in describe_error(raised.value).traceback or "cut" in described.traceback
 
 
 class _Counted:
@@ -247,9 +247,9 @@ async def test_a_huge_message_of_a_step_is_cut_where_the_handler_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["x" * HUGE, ["x" * 100] * (HUGE // 100), {"event": "x" * HUGE}, b"x" * HUGE]
+    "value", ["x" * HUGE, ["x" * 100] * (HUGE // 100), {"event": "x" * HUGE}, b"x" * HUGE]
 )
-def test_a_log_line_is_cut_before_it_is_copied(said: Any) -> None:
+def test_a_log_line_is_cut_before_it_is_copied(value: Any) -> None:
     lines: list[bytes] = []
 
     def keep(line: bytes) -> bool:
@@ -257,7 +257,7 @@ def test_a_log_line_is_cut_before_it_is_copied(said: Any) -> None:
         return True
 
     record = logging.makeLogRecord(
-        {"name": "large", "msg": "said", "levelno": 20, "levelname": "INFO", "more": said}
+        {"name": "large", "msg": "said", "levelno": 20, "levelname": "INFO", "more": value}
     )
     with captured(keep, 1):
         tracemalloc.start()

@@ -63,8 +63,8 @@ async def lost(kept: KeptLease) -> str:
     async def reason() -> str | None:
         return kept.lost_reason
 
-    said: str = await eventually("the lease is given up", reason, seconds=LEASE_SECONDS + 2)
-    return said
+    lost_reason: str = await eventually("the lease is given up", reason, seconds=LEASE_SECONDS + 2)
+    return lost_reason
 
 
 async def test_renewal_on_the_handlers_loop_would_lose_the_lease_of_a_blocked_one(
@@ -143,14 +143,14 @@ async def test_a_lease_that_another_holds_is_given_up_at_once(keeping: Keeping) 
     refused = LeaseConflict("leased by somebody else")
     keeping.renewals.lose_request("renew", error=refused)
     kept = await keeping.lease()
-    told: list[str] = []
-    kept.watch("a job", Watch(float("inf"), told.append, lambda: None, lambda: None))
+    reasons: list[str] = []
+    kept.watch("a job", Watch(float("inf"), reasons.append, lambda: None, lambda: None))
     assert "refused" in await lost(kept)
     await asyncio.sleep(0)
     renewals = keeping.renewals.calls["renew"]
     await asyncio.sleep(0.8)  # several looks of the keeper's thread
     assert keeping.renewals.calls["renew"] == renewals
-    assert len(told) == 1
+    assert len(reasons) == 1
 
 
 async def test_no_lease_is_renewed_after_its_attempt_should_have_ended(
@@ -268,10 +268,10 @@ async def test_the_jobs_of_a_workers_lock_hear_of_its_loss_and_of_renewals(
     keeping: Keeping,
 ) -> None:
     kept = await keeping.lease(worker_lock("w1", 1))
-    told: list[str] = []
+    changes: list[str] = []
 
     def note(job: int, what: str, *_: str) -> None:
-        told.append(f"{job} {what}")
+        changes.append(f"{job} {what}")
 
     for job in range(3):
         watch = Watch(
@@ -283,14 +283,14 @@ async def test_the_jobs_of_a_workers_lock_hear_of_its_loss_and_of_renewals(
         kept.watch(job, watch)
 
     async def all_renewed() -> bool:
-        return {f"{job} renewed" for job in range(3)} <= set(told)
+        return {f"{job} renewed" for job in range(3)} <= set(changes)
 
     await eventually("every job hears of a renewal", all_renewed)
     kept.leave(0)
-    told.clear()
+    changes.clear()
     keeping.keeper.give_up(kept, "for a test")
     await asyncio.sleep(0)
-    assert [each for each in told if each.endswith("lost")] == ["1 lost", "2 lost"]
+    assert [each for each in changes if each.endswith("lost")] == ["1 lost", "2 lost"]
 
 
 async def test_a_job_past_its_limit_does_not_cost_a_workers_lock_while_the_loop_answers(

@@ -108,11 +108,11 @@ def test_a_line_below_its_level_is_not_kept() -> None:
 def test_what_jobfleet_logs_in_a_handler_is_no_line_of_the_handler() -> None:
     """As about a job that the handler submits: it has said nothing itself."""
     as_the_worker_does()
-    said = compile("log.info('job.submitted')", "submission.py", "exec")
+    program = compile("log.info('job.submitted')", "submission.py", "exec")
     names = {"log": structlog.get_logger(), "__name__": "jobfleet_protocol.actions.submission"}
-    assert lines_of(lambda: exec(said, names)) == []  # noqa: S102
+    assert lines_of(lambda: exec(program, names)) == []  # noqa: S102
     theirs = names | {"__name__": "shop.imports"}
-    assert len(lines_of(lambda: exec(said, theirs))) == 1  # noqa: S102
+    assert len(lines_of(lambda: exec(program, theirs))) == 1  # noqa: S102
 
 
 def test_nothing_is_kept_outside_of_a_handler() -> None:
@@ -129,10 +129,10 @@ def test_a_text_that_logs_while_it_is_made_does_no_harm() -> None:
 
     as_structlog_does()
     lines = lines_of(lambda: logging.getLogger("shop").warning("%s", Talkative()))
-    told = [line["message"] for line in lines]
-    assert told.count("made") == 1
+    messages = [line["message"] for line in lines]
+    assert messages.count("made") == 1
     # Each other handler of the process that makes the text may add the line that it logs.
-    assert set(told) <= {"made", "while it is made"}
+    assert set(messages) <= {"made", "while it is made"}
 
 
 def test_a_huge_line_is_cut_and_a_credential_at_the_cut_is_hidden() -> None:

@@ -144,8 +144,8 @@ async def test_a_process_that_exits_fails_its_job_and_is_replaced(
     pool: ProcessPool, code: int
 ) -> None:
     before = await result(pool, pool_handlers.pid)
-    said = await failure(pool, pool_handlers.leave, code)
-    assert said == f"ProcessDied: the handler's process ended with exit code {code}"
+    reason = await failure(pool, pool_handlers.leave, code)
+    assert reason == f"ProcessDied: the handler's process ended with exit code {code}"
     assert await result(pool, pool_handlers.pid) != before
 
 
@@ -270,12 +270,12 @@ async def test_a_module_that_cannot_be_imported_there_fails_its_jobs_alone(
 
     own = process_pool([MODULE, "broken_there"], size=1)
     try:
-        for then, said in {
+        for then, error in {
             "raise OSError('no database')": "HandlerImportError",
             "raise SystemExit(3)": "HandlerImportError",
         }.items():
             (tmp_path / "then").write_text(then)
-            assert said in await failure(own, broken_there.broken)
+            assert error in await failure(own, broken_there.broken)
             await result(own, pool_handlers.pid)
         (tmp_path / "then").write_text("")
         await result(own, broken_there.broken)

@@ -373,8 +373,8 @@ async def test_an_open_row_that_cannot_be_read_ends_no_worker(
     with structlog.testing.capture_logs() as logs:
         workshop.start_worker()
         await workshop.run("demo.steps", {"steps": 1, "stepSeconds": 0.5})
-    told = [line for line in logs if line["event"] == "open_row.unreadable"]
-    assert [line["job_id"] for line in told] == [broken]
+    entries = [line for line in logs if line["event"] == "open_row.unreadable"]
+    assert [line["job_id"] for line in entries] == [broken]
 
 
 async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Workshop) -> None:

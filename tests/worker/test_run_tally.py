@@ -23,11 +23,11 @@ async def test_a_heartbeat_tells_attempts_failures_and_the_last_jobs(workshop: W
     retried = await workshop.submit("fails.once", 1)
     directory = workshop.backend.directory
 
-    async def told() -> WorkerStatus | None:
+    async def with_both() -> WorkerStatus | None:
         workers = await directory.workers(with_stopped=True)
         return next((worker for worker in workers if worker.runs == 2), None)
 
-    worker = await eventually("both attempts in a heartbeat", told)
+    worker = await eventually("both attempts in a heartbeat", with_both)
     assert (worker.failures, worker.fenced) == (1, 0)
     assert [(run.job_id, run.ended) for run in worker.recent] == [
         (retried, "retrying"),

@@ -64,11 +64,11 @@ def test_a_mark_stands_above_or_below_the_handlers(load: Load, above: bool) -> N
 
 
 @pytest.mark.parametrize("above", [True, False])
-@pytest.mark.parametrize(("said", "queue"), [("", "mail"), (', queue="night"', "night")])
+@pytest.mark.parametrize(("option", "queue"), [("", "mail"), (', queue="night"', "night")])
 def test_jobs_of_a_mark_go_to_the_queue_of_their_handler(
-    load: Load, above: bool, said: str, queue: str
+    load: Load, above: bool, option: str, queue: str
 ) -> None:
-    marks = [f'@schedule("0 6 * * *"{said})', '@handler("report.daily", queue="mail")']
+    marks = [f'@schedule("0 6 * * *"{option})', '@handler("report.daily", queue="mail")']
     source = "\n".join(marks if above else marks[::-1])
     found = only(load(f"{source}\nasync def daily() -> None: ..."))
     assert found.job["queue"] == queue
@@ -138,10 +138,10 @@ def test_a_wrong_option_is_refused_where_it_is_declared(option: str, value: Any)
 
     with pytest.raises(DeclarationError) as refused:
         schedule(**times | {option: value})(plain)
-    said = str(refused.value)
-    assert said.startswith(f"{__name__}.")
-    assert "@schedule(" in said
-    assert option in said or option.replace("_i", "I").replace("_k", "K") in said
+    message = str(refused.value)
+    assert message.startswith(f"{__name__}.")
+    assert "@schedule(" in message
+    assert option in message or option.replace("_i", "I").replace("_k", "K") in message
 
 
 def test_every_option_has_wrong_values_here() -> None:

@@ -82,9 +82,12 @@ async def test_each_attempt_is_a_span_with_its_outcome(
     event = await workshop.run("traced", context=CONTEXT)
     await workshop.close()
     first, second = spans.get_finished_spans()
-    assert [_said(first, "outcome"), _said(second, "outcome")] == ["retrying", "completed"]
-    assert [_said(first, "attempt"), _said(second, "attempt")] == [1, 2]
-    assert _said(first, "job.id") == event.job_id
+    assert [_attribute(first, "outcome"), _attribute(second, "outcome")] == [
+        "retrying",
+        "completed",
+    ]
+    assert [_attribute(first, "attempt"), _attribute(second, "attempt")] == [1, 2]
+    assert _attribute(first, "job.id") == event.job_id
     assert (first.status.is_ok, second.status.is_ok) == (False, True)
     assert second.parent is not None
     assert f"{second.parent.span_id:016x}" == TRACE.split("-")[2]
@@ -124,6 +127,6 @@ def test_a_job_id_of_zeros_has_a_valid_trace() -> None:
     assert tracing.traceparent(request) == f"00-{'0' * 31}1-{'0' * 15}1-01"
 
 
-def _said(span: ReadableSpan, name: str) -> Any:
+def _attribute(span: ReadableSpan, name: str) -> Any:
     assert span.attributes is not None
     return span.attributes[f"jobfleet.{name}"]

@@ -48,8 +48,8 @@ async def test_a_result_comes_back_as_what_the_handler_returns(workshop: Worksho
         backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS
     ).find_request(job.job_id)
     assert request is not None
-    said = (request.queue, request.max_attempts, request.timeout_seconds, request.job_name)
-    assert said == ("imports", 7, 99, "import of a")
+    options = (request.queue, request.max_attempts, request.timeout_seconds, request.job_name)
+    assert options == ("imports", 7, 99, "import of a")
 
 
 @pytest.mark.usefixtures("publisher")
@@ -163,8 +163,8 @@ print(first.state(), second.created, [each.created for each in add.submit_many_s
 
 def test_all_submits_take_the_same_options() -> None:
     options = set(get_type_hints(SubmitOptions))
-    said = set(inspect.signature(Publisher.submit).parameters)
-    assert said - {"self", "type", "payload"} == options
+    parameters = set(inspect.signature(Publisher.submit).parameters)
+    assert parameters - {"self", "type", "payload"} == options
     own = {"idempotency_key", "job_id", "connection", "notify"}
     assert options - set(get_type_hints(JobOptions)) == own
     sync = inspect.signature(SyncPublisher.submit).parameters["options"].annotation

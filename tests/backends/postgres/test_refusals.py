@@ -52,7 +52,7 @@ def guarded(session: psycopg.Connection[Any], postgres: PostgresServer) -> Itera
     session.execute(f"DROP ROLE {role}".encode())
 
 
-async def _told(settings: Settings) -> str:
+async def _refusal(settings: Settings) -> str:
     with pytest.raises(SettingsError) as refused:
         await open_backend(settings)
     return str(refused.value)
@@ -60,24 +60,24 @@ async def _told(settings: Settings) -> str:
 
 async def test_an_address_that_is_none_is_refused_without_repeating_it(settings: Settings) -> None:
     for url in ("postgresql://user:pa ss@[::1/x", "nonsense", "http://u:secret@h/"):
-        told = await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
-        assert told.startswith("JOBFLEET_POSTGRES_URL: is not an address of PostgreSQL")
-        assert "secret" not in told
-        assert "pa ss" not in told
+        refusal = await _refusal(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+        assert refusal.startswith("JOBFLEET_POSTGRES_URL: is not an address of PostgreSQL")
+        assert "secret" not in refusal
+        assert "pa ss" not in refusal
 
 
 async def test_a_wrong_password_and_a_missing_database_are_named(
     settings: Settings, guarded: str
 ) -> None:
     wrong = settings.model_copy(update={"postgres_url": SecretStr(guarded.replace("right", "no"))})
-    assert "check user and password in JOBFLEET_POSTGRES_URL" in await _told(wrong)
+    assert "check user and password in JOBFLEET_POSTGRES_URL" in await _refusal(wrong)
     url = settings.postgres_url.get_secret_value().replace("/postgres", "/nowhere")
     missing = settings.model_copy(update={"postgres_url": SecretStr(url)})
-    assert "has no such database; create it, or name another one" in await _told(missing)
+    assert "has no such database; create it, or name another one" in await _refusal(missing)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("jobfleet@", "no_such_role@", "check user and password in JOBFLEET_POSTGRES_URL"),
         ("/postgres", "/postgres?sslmode=maybe", "correct JOBFLEET_POSTGRES_URL"),
@@ -86,10 +86,10 @@ async def test_a_wrong_password_and_a_missing_database_are_named(
     ],
 )
 async def test_what_no_waiting_mends_ends_the_start(
-    settings: Settings, old: str, new: str, told: str
+    settings: Settings, old: str, new: str, message: str
 ) -> None:
     url = re.sub(old, new, settings.postgres_url.get_secret_value())
-    assert told in await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+    assert message in await _refusal(settings.model_copy(update={"postgres_url": SecretStr(url)}))
 
 
 async def test_a_database_of_another_encoding_is_refused(
@@ -98,8 +98,8 @@ async def test_a_database_of_another_encoding_is_refused(
     session.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         url = settings.postgres_url.get_secret_value().replace("/postgres", "/latin")
-        told = await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
-        assert "database latin has encoding LATIN1, and jobfleet needs UTF8" in told
+        refusal = await _refusal(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+        assert "database latin has encoding LATIN1, and jobfleet needs UTF8" in refusal
     finally:
         session.execute("DROP DATABASE latin")
 
@@ -144,9 +144,9 @@ async def test_a_server_that_takes_no_writes_is_named_and_the_one_that_does_is_f
         with pytest.raises(BackendUnavailable) as refused:
             await backend.trail.insert([queued()])
         (probe,) = await backend.probe()
-        for told in (str(refused.value), probe.detail):
-            assert "is a read-only standby" in told
-            assert "point JOBFLEET_POSTGRES_URL at the primary" in told
+        for text in (str(refused.value), probe.detail):
+            assert "is a read-only standby" in text
+            assert "point JOBFLEET_POSTGRES_URL at the primary" in text
         assert not probe.remedy  # it stands in the message
     finally:
         await backend.close()
@@ -164,7 +164,9 @@ async def test_a_role_that_may_not_make_the_schema_is_told_to_migrate(
     settings: Settings, guarded: str
 ) -> None:
     update = {"postgres_url": SecretStr(guarded), "postgres_schema": "not_there"}
-    assert "run `jobfleet migrate` as the owner" in await _told(settings.model_copy(update=update))
+    assert "run `jobfleet migrate` as the owner" in await _refusal(
+        settings.model_copy(update=update)
+    )
 
 
 async def test_the_probe_names_each_missing_permission(
@@ -249,7 +251,7 @@ async def test_a_schema_changed_by_hand_is_named_and_heals(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("ALTER TABLE {0}.trail DROP CONSTRAINT trail_pkey", "lacks primary key trail_pkey: undo"),
         ("DROP TRIGGER trail_is_never_rewritten ON {0}.trail", "lacks trigger trail_is_never_re"),
@@ -258,7 +260,7 @@ async def test_a_schema_changed_by_hand_is_named_and_heals(
     ],
 )
 async def test_the_probe_names_what_a_hand_has_taken_away(
-    session: psycopg.Connection[Any], settings: Settings, change: str, told: str
+    session: psycopg.Connection[Any], settings: Settings, change: str, message: str
 ) -> None:
     schema = f"changed_{uuid.uuid4().hex[:8]}"
     backend = await open_backend(settings.model_copy(update={"postgres_schema": schema}))
@@ -268,7 +270,7 @@ async def test_the_probe_names_what_a_hand_has_taken_away(
         assert "lacks" not in before.detail
         session.execute(change.format(schema).encode())
         (probe,) = await backend.probe()
-        assert told in probe.detail
+        assert message in probe.detail
         assert probe.ok == ("INDEX" in change)
     finally:
         await backend.close()

@@ -166,18 +166,18 @@ async def test_aio_pika_still_tells_nobody_of_a_consumer_that_the_broker_cancell
     async with await aio_pika.connect(rabbitmq.url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"{namespace}.gone")
-        told, below = asyncio.Event(), asyncio.Event()
+        noticed, below = asyncio.Event(), asyncio.Event()
 
         async def on_message(_: object) -> None:
-            told.set()
+            noticed.set()
 
         await queue.consume(on_message)
-        channel.close_callbacks.add(lambda *_: told.set())
+        channel.close_callbacks.add(lambda *_: noticed.set())
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(lambda *_: below.set())
         await asyncio.to_thread(foreign_client.delete_queue, rabbitmq.url, queue.name)
         await asyncio.wait_for(below.wait(), 10)
-        assert not told.is_set()
+        assert not noticed.is_set()
 
 
 async def test_aio_pika_still_confuses_returned_messages_of_one_id(

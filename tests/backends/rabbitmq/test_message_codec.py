@@ -139,13 +139,13 @@ hints = st.sampled_from(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    said=st.dictionaries(fields, json_values | st.datetimes().map(str)),
+    overrides=st.dictionaries(fields, json_values | st.datetimes().map(str)),
     headers=st.dictionaries(hints, json_values | st.binary(max_size=9)),
 )
 def test_any_json_and_any_hint_are_decoded_without_an_error(
-    said: dict[str, Any], headers: dict[str, Any]
+    overrides: dict[str, Any], headers: dict[str, Any]
 ) -> None:
-    body = json.dumps({"jobId": JOB, "type": "t"} | said).encode()
+    body = json.dumps({"jobId": JOB, "type": "t"} | overrides).encode()
     decoded = decode_message(received(body, headers=headers), key=KEY)
     assert isinstance(decoded, JobMessage | MalformedMessage)
 

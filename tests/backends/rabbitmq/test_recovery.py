@@ -65,8 +65,8 @@ async def test_everything_is_back_by_itself_after_a_kill_and_nothing_confirmed_i
             assert [job_id(delivery) for delivery in await waiting] == [kept.request.job_id]
         await queue.publish(a_job())
         await eventually("it listens again", lambda: is_heard(control, listener), seconds=120)
-    said = [entry["event"] for entry in logs if entry["event"] in (BROKER_LOST, BROKER_REACHED)]
-    assert said == [BROKER_LOST, BROKER_REACHED]
+    events = [entry["event"] for entry in logs if entry["event"] in (BROKER_LOST, BROKER_REACHED)]
+    assert events == [BROKER_LOST, BROKER_REACHED]
     await consumer.stop()
 
 
@@ -142,7 +142,7 @@ async def test_a_user_without_permission_is_told_which_operation_needs_which(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda url: url.with_password("wrong"), "refuses user or password"),
         (lambda url: url.with_path("/nowhere"), "virtual host"),
@@ -150,12 +150,12 @@ async def test_a_user_without_permission_is_told_which_operation_needs_which(
     ids=["password", "virtual host"],
 )
 async def test_refused_credentials_are_said_at_once(
-    change: object, said: str, rabbitmq: RabbitMQServer, namespace: str
+    change: object, message: str, rabbitmq: RabbitMQServer, namespace: str
 ) -> None:
     assert callable(change)
     broker = RabbitMQ(url=str(change(URL(rabbitmq.url))), namespace=namespace)
     before = time.monotonic()
-    with pytest.raises(BackendForbidden, match=said) as refused:
+    with pytest.raises(BackendForbidden, match=message) as refused:
         await RabbitJobQueue(rabbitmq=broker).publish(a_job(), timeout=30)
     assert time.monotonic() - before < 10
     assert "wrong" not in str(refused.value)
@@ -170,8 +170,8 @@ async def test_a_broker_that_is_away_is_named_without_its_password(namespace: st
             with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:1") as away:
                 await RabbitJobQueue(rabbitmq=broker).publish(a_job(), timeout=0.3)
     assert "secret" not in str(away.value) + str(logs)
-    told = [entry["event"] for entry in logs if entry["event"].startswith("broker.")]
-    assert told == [BROKER_LOST]
+    events = [entry["event"] for entry in logs if entry["event"].startswith("broker.")]
+    assert events == [BROKER_LOST]
     with pytest.raises(BackendUnavailable):
         await RabbitJobQueue(rabbitmq=broker, queues=["default"]).depths()
     await broker.close()

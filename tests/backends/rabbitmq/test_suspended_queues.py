@@ -38,10 +38,10 @@ async def test_a_worker_serves_the_queues_that_answer_and_says_which_does_not(
         assert len(await consumer.receive(1, timedelta(seconds=0.2))) == 0
     await consumer.stop()
     assert job_id(delivery) == message.request.job_id
-    said = [entry for entry in logs if entry["event"] == QUEUE_SUSPENDED]
-    assert odd in {entry["queue"] for entry in said}
-    assert "other properties; delete it" in said[0]["problem"]
-    assert len(said) == 3, "each lane once"
+    entries = [entry for entry in logs if entry["event"] == QUEUE_SUSPENDED]
+    assert odd in {entry["queue"] for entry in entries}
+    assert "other properties; delete it" in entries[0]["problem"]
+    assert len(entries) == 3, "each lane once"
 
 
 async def test_a_queue_that_answers_again_is_served_again_without_losing_what_it_held(

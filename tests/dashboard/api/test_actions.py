@@ -78,14 +78,14 @@ async def test_an_ended_job_is_erased_and_its_page_and_answer_still_come(
     store = life._backend.retention
     assert store is not None
     await store.erase(job_id, last=3)
-    told = (await client.get(f"/api/jobs/{job_id}")).json
-    assert [event["status"] for event in told["events"]] == [
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert [event["status"] for event in job["events"]] == [
         "Queued",
         "Started",
         "Failed",
         "Erased",
     ]
-    assert (told["payload"], told["result"], told["lastError"]["message"]) == (None, None, "")
+    assert (job["payload"], job["result"], job["lastError"]["message"]) == (None, None, "")
     assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
     page = (await client.get(f"/jobs/{job_id}")).body.decode()
     assert "values erased by somebody, reason: asked for by Ada" in page

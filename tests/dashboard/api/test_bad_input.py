@@ -50,7 +50,7 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
 
 
 @pytest.mark.parametrize(
-    ("said", "detail"),
+    ("fields", "detail"),
     [
         ({"job_name": "a"}, "unknown field: job_name"),
         ({"jobName": "a" * 201}, "jobName: String should have at most 200 characters"),
@@ -63,9 +63,9 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
     ],
 )
 async def test_a_field_that_does_not_fit_is_named_with_the_remedy(
-    client: AsgiClient, said: dict[str, str], detail: str
+    client: AsgiClient, fields: dict[str, str], detail: str
 ) -> None:
-    answer = await client.request("POST", "/api/jobs", body={"type": "a"} | said)
+    answer = await client.request("POST", "/api/jobs", body={"type": "a"} | fields)
     assert (answer.status, answer.json["detail"]) == (400, detail)
 
 
@@ -73,8 +73,8 @@ async def test_a_time_in_the_query_that_is_none_is_named_with_the_remedy(
     client: AsgiClient,
 ) -> None:
     answer = await client.request("GET", "/api/jobs", query={"since": "soon"})
-    told = "since: 'soon' is not a time; write it as 2026-01-31T09:30:00Z"
-    assert (answer.status, answer.json["detail"]) == (400, told)
+    detail = "since: 'soon' is not a time; write it as 2026-01-31T09:30:00Z"
+    assert (answer.status, answer.json["detail"]) == (400, detail)
 
 
 async def test_a_name_within_the_payload_that_holds_it(client: AsgiClient) -> None:

@@ -304,12 +304,14 @@ async def test_a_signed_body_that_does_not_fit_is_400_and_an_unsigned_one_401(
     assert (await send(dashboard, waiting, body, standard(body, key=b"x"))).status == 401
 
 
-@pytest.mark.parametrize("said", ["0", "-1", "x", "", "1.5", "\u0661", "9" * 30])
+@pytest.mark.parametrize("incarnation", ["0", "-1", "x", "", "1.5", "\u0661", "9" * 30])
 async def test_an_incarnation_that_is_no_number_is_400(
-    dashboard: AsgiClient, waiting: str, said: str
+    dashboard: AsgiClient, waiting: str, incarnation: str
 ) -> None:
     body = completed(waiting)
-    assert (await send(dashboard, waiting, body, plain(body), incarnation=said)).status == 400
+    assert (
+        await send(dashboard, waiting, body, plain(body), incarnation=incarnation)
+    ).status == 400
 
 
 async def test_a_body_over_a_mebibyte_is_413(dashboard: AsgiClient, waiting: str) -> None:
@@ -328,9 +330,9 @@ async def test_a_signed_body_over_the_limit_leaves_a_log_line_and_one_event(
     refused = [each for each in logs if each["event"] == CALLBACK_REFUSED]
     assert {each["job_id"] for each in refused} == {waiting}
     events = await backend.trail.history(waiting)
-    told = [event.message for event in events if "refused" in event.data]
-    assert len(told) == 1
-    assert f"{len(body):,} bytes" in told[0]
+    messages = [event.message for event in events if "refused" in event.data]
+    assert len(messages) == 1
+    assert f"{len(body):,} bytes" in messages[0]
     small = completed(waiting)
     assert (await send(dashboard, waiting, small, sign(small))).status == 200
 
@@ -379,7 +381,7 @@ async def test_a_job_whose_callback_jobs_id_is_taken_says_that_nobody_delivers_i
     dashboard: AsgiClient, backend: Backend
 ) -> None:
     asked = {"type": "demo.steps", "callbackUrl": "https://example.org/done"}
-    told = {}
+    conflicts = {}
     for taken_by in ("another job", "nobody"):
         job_id = (await dashboard.post("/api/jobs", asked)).json["jobId"]
         taken = JobRequest(job_id=callback_job_id(job_id, 1), type="demo.steps")
@@ -389,10 +391,12 @@ async def test_a_job_whose_callback_jobs_id_is_taken_says_that_nobody_delivers_i
         job = (await dashboard.get(f"/api/jobs/{job_id}")).json
         page = (await dashboard.get(f"/jobs/{job_id}")).body.decode()
         assert job["callbackJobId"] == taken.job_id
-        told[taken_by] = job["callbackConflict"]
+        conflicts[taken_by] = job["callbackConflict"]
         assert ("nobody delivers the result" in page) is (taken_by == "another job")
-    assert told["nobody"] is None
-    assert told["another job"].startswith("nobody delivers the result: another job has the id ")
+    assert conflicts["nobody"] is None
+    assert conflicts["another job"].startswith(
+        "nobody delivers the result: another job has the id "
+    )
 
 
 def _opening(request: JobRequest) -> Event:
@@ -422,9 +426,9 @@ async def test_a_signed_answer_that_is_refused_stands_in_the_jobs_trail_once(
         for _ in range(2):
             assert (await send(dashboard, waiting, body, plain(body))).status == 400
         assert (await send(dashboard, waiting, body, {})).status == 401
-    told = [each for each in logs if each["event"] == "callback.refused" and "job_id" in each]
-    assert {each["job_id"] for each in told} == {waiting}
-    assert reason in told[0]["reason"]
+    refusals = [each for each in logs if each["event"] == "callback.refused" and "job_id" in each]
+    assert {each["job_id"] for each in refusals} == {waiting}
+    assert reason in refusals[0]["reason"]
     added = (await backend.trail.history(waiting))[before:]
     assert len(added) == 1
     assert "an answer came and was refused" in added[0].message

@@ -164,8 +164,8 @@ BROKEN = [
 async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
     server: Running, caplog: pytest.LogCaptureFixture, pause: bool
 ) -> None:
-    told: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     for line in (
         b"POST /login HTTP/1.1\r\n",
         b"POST /api/jobs HTTP/1.1\r\nContent-Type: application/json\r\n",
@@ -182,7 +182,7 @@ async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
                 writer.write(broken)
                 answer = await rest_of(reader)
                 assert answer.startswith(b"HTTP/1.1 ") or not answer
-    assert not told
+    assert not errors
     assert not [record for record in caplog.records if record.exc_info]
 
 

@@ -36,8 +36,8 @@ def client(
     description, config = tmp_path / "openapi.json", tmp_path / "config.json"
     description.write_bytes(urlopen(f"{fleet.address}/openapi.json", timeout=10).read())  # noqa: S310
     lines_as_text = {"application/x-ndjson": "text/plain"}
-    told = {"package_name_override": PACKAGE, "post_hooks": []}
-    config.write_text(json.dumps(told | {"content_type_overrides": lines_as_text}))
+    options = {"package_name_override": PACKAGE, "post_hooks": []}
+    config.write_text(json.dumps(options | {"content_type_overrides": lines_as_text}))
     command = ["generate", "--meta", "none", "--fail-on-warning", "--path", str(description)]
     command += ["--config", str(config), "--output-path", str(tmp_path / PACKAGE)]
     program = Path(sys.executable).with_name("openapi-python-client")

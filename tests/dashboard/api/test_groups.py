@@ -15,8 +15,8 @@ async def test_a_group_is_opened_filled_and_sealed(client: AsgiClient, backend: 
     group = opened.json["jobId"]
     assert (await client.post("/api/groups", body, headers=key)).json["jobId"] == group
     jobs = [{"type": "demo.steps"}, {"type": "bad type"}, {"type": "demo.steps"}]
-    told = await client.post(f"/api/groups/{group}/members", {"first": 0, "jobs": jobs})
-    items = told.json["items"]
+    answer = await client.post(f"/api/groups/{group}/members", {"first": 0, "jobs": jobs})
+    items = answer.json["items"]
     assert [items[0]["jobId"], items[2]["jobId"]] == [member_id(group, 0), member_id(group, 2)]
     assert items[1]["error"]["field"] == "type"
     again = await client.post(f"/api/groups/{group}/members", {"first": 1, "jobs": jobs[2:]})

@@ -34,9 +34,9 @@ async def test_every_json_answer_is_a_model_and_its_example_fits(client: AsgiCli
         shape = TypeAdapter(route.response_model)
         assert _is_of_documents(route.response_model), route.path
         assert route.status_code is not None
-        told = route.responses[route.status_code]
-        assert "model" not in told, f"{route.path} says the shape of its answer twice"
-        shape.validate_python(told["content"]["application/json"]["example"])
+        described = route.responses[route.status_code]
+        assert "model" not in described, f"{route.path} says the shape of its answer twice"
+        shape.validate_python(described["content"]["application/json"]["example"])
 
 
 def _is_of_documents(model: Any) -> bool:
@@ -72,10 +72,10 @@ async def test_every_operation_tells_success_problems_and_an_example(client: Asg
     ]
     assert len(operations) >= 20
     for path, method, operation in operations:
-        told = operation["responses"]
-        assert any(status.startswith("2") for status in told), path
-        assert "403" in told, path
-        for status, answer in told.items():
+        answers = operation["responses"]
+        assert any(status.startswith("2") for status in answers), path
+        assert "403" in answers, path
+        for status, answer in answers.items():
             _check_answer(answer, f"{method} {path} {status}")
 
 

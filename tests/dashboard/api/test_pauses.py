@@ -92,13 +92,13 @@ async def test_a_pause_of_what_no_worker_serves_stands_with_a_warning(
     client: AsgiClient, backend: Backend
 ) -> None:
     await backend.directory.beat(a_worker())
-    told = {
+    warnings = {
         "queues/default": None,
         "queues/defualt": "no live worker serves queue defualt",
         "types/demo.steps": None,
         "types/demo.setps": "no live worker handles type demo.setps",
     }
-    for path, warning in told.items():
+    for path, warning in warnings.items():
         answer = await client.post(f"/api/{path}/pause")
         assert (answer.status, answer.json["changed"]) == (202, True)
         assert answer.json["warning"] == warning

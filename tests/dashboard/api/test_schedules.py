@@ -145,8 +145,8 @@ async def test_pause_and_resume_say_who_and_why(backend: Backend) -> None:
     client, key = client_of(backend, api_keys=(line,)), {"X-API-Key": secret}
     await put(client, headers=key)
     answer = await client.post(f"{PATH}/pause", {"reason": "books"}, headers=key)
-    told = {"name": "daily", "message": "paused", "changed": True}
-    assert (answer.status, answer.json) == (202, told)
+    outcome = {"name": "daily", "message": "paused", "changed": True}
+    assert (answer.status, answer.json) == (202, outcome)
     shown = (await client.request("GET", PATH, headers=key)).json
     assert (shown["paused"], shown["pausedBy"], shown["pausedReason"]) == (True, "ops", "books")
     assert shown["nextRuns"] == []

@@ -29,9 +29,9 @@ def request(**fields: Any) -> JobRequest:
 def life(*changes: tuple[float, Change], **fields: Any) -> Sequence[Event]:
     """Return the events of a job that was queued at 0 s and changed at these seconds."""
     asked = request(**fields)
-    told = ((0.0, Change(kind=Status.QUEUED, max_attempts=3, data={"request": asked.to_json()})),)
+    first = ((0.0, Change(kind=Status.QUEUED, max_attempts=3, data={"request": asked.to_json()})),)
     events: list[Event] = []
-    for seconds, change in told + changes:
+    for seconds, change in first + changes:
         previous = events[-1] if events else None
         events.append(draft(previous, JobFacts.of(asked), change, occurred_at=at(seconds)))
     return events

@@ -25,10 +25,10 @@ class Log:
         self._job_id = job_id
         self._ends: dict[int, int] = {}
 
-    async def say(self, epoch: int, *messages: str, level: str = "info", **said: Any) -> None:
+    async def say(self, epoch: int, *messages: str, level: str = "info", **fields: Any) -> None:
         """Append lines in one part."""
         body = b"".join(
-            LogLine(at=AT, attempt=epoch, level=level, message=message, **said).encode()
+            LogLine(at=AT, attempt=epoch, level=level, message=message, **fields).encode()
             for message in messages
         )
         position = self._ends.get(epoch, 0)

@@ -24,9 +24,9 @@ def rendered(client: AsgiClient) -> Counter[tuple[str, str]]:
     pages, counted = client.app.state.site.pages, Counter[tuple[str, str]]()
     real = pages.fragment
 
-    def fragment(template: str, block: str, **told: object) -> str:
+    def fragment(template: str, block: str, **context: object) -> str:
         counted[template, block] += 1
-        return str(real(template, block, **told))
+        return str(real(template, block, **context))
 
     pages.fragment = fragment
     return counted

@@ -21,7 +21,7 @@ from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "spelled"),
     [
         (-1, "0 s"),
         (0.04, "40 ms"),
@@ -32,8 +32,8 @@ from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
         (90_000, "1 d 1 h"),
     ],
 )
-def test_spans_are_spelled_in_two_units_at_most(seconds: float, said: str) -> None:
-    assert spell(seconds) == said
+def test_spans_are_spelled_in_two_units_at_most(seconds: float, spelled: str) -> None:
+    assert spell(seconds) == spelled
 
 
 def test_every_kind_of_event_has_a_colour_of_a_state() -> None:

@@ -35,8 +35,8 @@ async def test_the_result_is_posted_with_both_signatures(
     workshop.start()
     history = await _delivered(workshop, target)
     method, path, headers, body = target.requests[0]
-    said = json.loads(body)
-    assert (method, path, said["state"], said["result"]) == (
+    result = json.loads(body)
+    assert (method, path, result["state"], result["result"]) == (
         "POST",
         "/done",
         "completed",
@@ -47,7 +47,7 @@ async def test_the_result_is_posted_with_both_signatures(
     assert keys.verify(body, {k: v for k, v in headers.items() if k != "X-HMAC-SHA256"})
     assert not SigningKeys([SECRET]).verify(body, headers), "a third party's key must not fit"
     assert headers["webhook-id"] == history[0].job_id
-    assert history[0].data["request"]["payload"]["jobId"] == said["jobId"]
+    assert history[0].data["request"]["payload"]["jobId"] == result["jobId"]
 
 
 async def test_a_receiver_gets_the_clear_result_of_a_job_whose_trail_is_encoded(
@@ -56,9 +56,9 @@ async def test_a_receiver_gets_the_clear_result_of_a_job_whose_trail_is_encoded(
     workshop.encode_with(KeyRing("k1"))
     workshop.start()
     history = await _delivered(workshop, target)
-    said = json.loads(target.requests[0][3])
-    assert (said["state"], said["result"]) == ("completed", {"steps": 1})
-    ending = (await workshop.backend.trail.history(said["jobId"]))[-1]
+    result = json.loads(target.requests[0][3])
+    assert (result["state"], result["result"]) == ("completed", {"steps": 1})
+    ending = (await workshop.backend.trail.history(result["jobId"]))[-1]
     assert ending.data["result"].keys() == {"$encoded"}
     assert history[-1].data["result"].keys() == {"$encoded"}
 
@@ -77,7 +77,7 @@ async def test_it_is_repeated_with_the_same_id_and_body_until_it_is_taken(
     history = await _delivered(workshop, target)
     assert history[-1].after.state is State.COMPLETED
     assert len(target.requests) == 3
-    assert len({(told["webhook-id"], body) for _, _, told, body in target.requests}) == 1
+    assert len({(headers["webhook-id"], body) for _, _, headers, body in target.requests}) == 1
 
 
 async def test_410_stops_it(workshop: Workshop, target: TargetServer) -> None:
@@ -149,9 +149,9 @@ async def test_each_incarnation_delivers_its_own_end(
     workshop.start()
     for incarnation in (1, 2):
         await workshop.until_ended(callback_job_id(job_id, incarnation))
-    told = {json.loads(body)["incarnation"]: json.loads(body) for *_, body in target.requests}
-    assert "first" in told[1]["error"]["message"]
-    assert "second" in told[2]["error"]["message"]
+    results = {json.loads(body)["incarnation"]: json.loads(body) for *_, body in target.requests}
+    assert "first" in results[1]["error"]["message"]
+    assert "second" in results[2]["error"]["message"]
 
 
 async def test_a_third_party_gets_no_traceback(workshop: Workshop, target: TargetServer) -> None:

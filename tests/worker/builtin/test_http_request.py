@@ -23,12 +23,12 @@ async def test_every_attempt_carries_the_same_key_a_rising_token_and_the_trace(
         {"targetUrl": target.url("/a"), "method": "POST", "payload": {"n": 1}},
         context={"traceparent": TRACE},
     )
-    headers = [told for _, _, told, _ in target.requests]
+    headers = [each for _, _, each, _ in target.requests]
     assert len(headers) == 3
-    assert len({told["Idempotency-Key"] for told in headers}) == 1
-    assert [told["X-Fencing-Token"] for told in headers] == ["1", "2", "3"]
-    assert {told["traceparent"].split("-")[1] for told in headers} == {TRACE.split("-")[1]}
-    assert {told["Content-Type"] for told in headers} == {"application/json"}
+    assert len({each["Idempotency-Key"] for each in headers}) == 1
+    assert [each["X-Fencing-Token"] for each in headers] == ["1", "2", "3"]
+    assert {each["traceparent"].split("-")[1] for each in headers} == {TRACE.split("-")[1]}
+    assert {each["Content-Type"] for each in headers} == {"application/json"}
     assert history[-1].after.state is State.FAILED
     assert history[-1].data["response"]["statusCode"] == 503
 

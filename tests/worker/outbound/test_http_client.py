@@ -186,8 +186,8 @@ async def test_a_secret_is_filled_in_at_call_time_and_blanked_where_it_comes_bac
     target: TargetServer,
 ) -> None:
     async def echo(request: web.Request) -> web.StreamResponse:
-        said = request.headers["Authorization"]
-        return web.Response(text=f"you said {said}", headers={"X-Echo": said})
+        credentials = request.headers["Authorization"]
+        return web.Response(text=f"you said {credentials}", headers={"X-Echo": credentials})
 
     target.answer = echo
     caller = client(allowed_hosts=("127.0.0.1",), secrets={"TOKEN": "s3cret-value"})

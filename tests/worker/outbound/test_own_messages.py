@@ -45,9 +45,9 @@ def _messages() -> Iterator[tuple[str, str]]:
 
 def test_masking_leaves_the_texts_of_the_product_as_they_are() -> None:
     # A setting's error is printed when the process starts, and stands in no trail.
-    said = [(at, text) for at, text in _messages() if " " in text and text[:9] != "JOBFLEET_"]
-    assert len(said) > 1000
-    assert [(at, text) for at, text in said if masked_text(text) != text] == []
+    texts = [(at, text) for at, text in _messages() if " " in text and text[:9] != "JOBFLEET_"]
+    assert len(texts) > 1000
+    assert [(at, text) for at, text in texts if masked_text(text) != text] == []
 
 
 @pytest.mark.parametrize("header", HEADERS)

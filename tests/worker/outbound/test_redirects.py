@@ -60,9 +60,9 @@ async def test_another_origin_is_told_four_headers_and_no_other(
 ) -> None:
     target.answer = answering(status, Location=other.url("/next"))
     await follow(target)
-    told = {name.lower() for name in other.requests[0][2]} - OF_THE_CONNECTION
-    assert told <= SENT_TO_OTHERS
-    assert ("content-type" in told) == (status in (307, 308))
+    headers = {name.lower() for name in other.requests[0][2]} - OF_THE_CONNECTION
+    assert headers <= SENT_TO_OTHERS
+    assert ("content-type" in headers) == (status in (307, 308))
     assert other.requests[0][2]["User-Agent"] == "mine"
     assert target.requests[0][2]["X-Secret"] == "s3cret-value"
 
@@ -109,8 +109,8 @@ async def test_the_same_origin_is_told_everything_again(target: TargetServer) ->
 
     target.answer = once  # type: ignore[assignment]
     await follow(target)
-    told = target.requests[1][2]
-    assert set(JOB_HEADERS) | set(OWN_HEADERS) <= set(told)
+    headers = target.requests[1][2]
+    assert set(JOB_HEADERS) | set(OWN_HEADERS) <= set(headers)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ async def test_method_and_body_go_on_as_browsers_send_them(
 ) -> None:
     target.answer = answering(status, Location=other.url("/next"))
     await follow(target, method)
-    sent_method, _, told, body = other.requests[0]
+    sent_method, _, headers, body = other.requests[0]
     keeps_body = status in (307, 308) or (status != 303 and method != "POST")
     assert sent_method == expected
     assert body == (b"a;b" if keeps_body else b"")
-    assert ("Content-Type" in told) == keeps_body
+    assert ("Content-Type" in headers) == keeps_body

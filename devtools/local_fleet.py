@@ -42,7 +42,7 @@ class LocalFleet:
             "rescue_seconds": 1,
         }
         settings |= {"defer_seconds": 1, "drain_seconds": 1, "data_dir": data_dir}
-        settings["no_handler_seconds"] = 0.0  # a type that nobody has fails at once
+        settings["no_handler_seconds"] = 0.0  # a type without a handler fails at once
         self._settings = Settings(_env_file=None, **(settings | dict(changes or {})))
         self._workers = workers
         self._port = port

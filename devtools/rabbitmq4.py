@@ -22,7 +22,7 @@ _PLACES = {
     "rabbitmqctl": "/usr/lib/rabbitmq/bin/rabbitmqctl",
     "epmd": "/usr/bin/epmd",
 }
-# The mounts are in a namespace of the program's own: they end with it, and nobody else sees them.
+# The mounts are in the program's own namespace: no other process sees them, and they end with it.
 _WRAPPER = """\
 #!/bin/sh
 exec unshare --mount sh -c 'set -e

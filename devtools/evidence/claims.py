@@ -41,7 +41,7 @@ class Claim:
     """One promise.
 
     Attributes:
-        falsified_by: what somebody would have to see.
+        falsified_by: what a reader would have to see.
         runs: names of ``COMMANDS``.
         not_covered: what these runs cannot show.
         bugs: the deliberate bugs that break it.
@@ -79,7 +79,7 @@ CLAIMS = (
         falsified_by="A gap, an event in a claim that is not the writer's, or a hash that does "
         "not follow from its row.",
         runs=(*_SIMULATED, *_ALL_CHAOS, "second-checker"),
-        not_covered="Whoever may write to the storage directly: see tamper evidence.",
+        not_covered="Users who may write to the storage directly: see tamper evidence.",
         bugs=BugClass.WHOLE_TRAIL,
     ),
     Claim(

@@ -61,7 +61,7 @@ def commit_of_today() -> str:
     """Return the short name of the commit that is checked out.
 
     Raises:
-        RuntimeError: product code or tests differ from it; nobody could repeat such a run.
+        RuntimeError: product code or tests differ from it; such a run cannot be repeated.
     """
     if _git("status", "--porcelain", "--untracked-files=no", "--", *_PRODUCT, "tests"):
         raise RuntimeError("services, shared or tests have changes that are not committed")

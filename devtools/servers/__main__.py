@@ -57,7 +57,7 @@ def _down(folder: Path) -> None:
 
 
 def _env(folder: Path) -> None:
-    """Only what a shell does not have yet: the password of somebody's server is not printed."""
+    """Only what a shell does not have yet: the password of a user's own server is not printed."""
     for server in _chosen(folder):
         if server.address not in os.environ.values():
             print(f"export {server.variable}={shlex.quote(server.address)}")

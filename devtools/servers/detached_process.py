@@ -104,7 +104,7 @@ class _Note:
     created: float
 
     def pid_is_reused(self) -> bool:
-        """A pid comes back after a reboot or a wrap; then its session belongs to somebody else."""
+        """A pid comes back after a reboot or a wrap; then its session is another one."""
         try:
             return psutil.Process(self.pid).create_time() != self.created
         except psutil.NoSuchProcess:

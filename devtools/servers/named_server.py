@@ -56,11 +56,11 @@ class NamedRabbitMQ(NamedServer, RabbitMQServer):
 
 
 class NamedStorage(NamedServer, StorageServer):
-    """A storage account, or an emulator that someone else started."""
+    """A storage account, or an emulator, that the environment names."""
 
 
 class NamedPostgres(NamedServer, PostgresServer):
-    """A server that someone else started; tests use schemas of their own in its database."""
+    """A server that the environment names; tests use schemas of their own in its database."""
 
 
 def named_rabbitmq() -> NamedRabbitMQ | None:

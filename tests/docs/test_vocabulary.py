@@ -15,6 +15,7 @@ REPLACED = {
     r"cursor:? is none of": "not one that this list returned (`foreign_cursor`)",
     r"\bshall\b": "must, will or is to",
     r"(lies?|put|kept|keeps?) apart\b": "stored separately, or dead-lettered",
+    r'(?<!")\bsomebody\b|\bwhoever\b': "who acts: the worker, the caller, the operator, the reader",
     r'(\. |""")Of (the|a|an|its|what|those|all|every|each|two|one) ': "the subject first",
 }
 

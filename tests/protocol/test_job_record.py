@@ -116,5 +116,5 @@ async def test_another_job_under_the_id_of_a_delivery_is_told_of(
     callback = callback_job_id(other.job_id, 1)
     imposter = JobRequest(job_id=callback, type="x")
     await bench.submitter.submit_internal(imposter, by="somebody")
-    conflict = f"nobody delivers the result: another job has the id {callback} of its delivery"
+    conflict = f"the result is not delivered: another job has the id {callback} of its delivery"
     assert (await reader.read(other.job_id)).callback_conflict == conflict

@@ -170,7 +170,7 @@ class FakeLeaseStore:
         )
 
     async def is_leased(self, lock: str) -> bool:
-        """Whether anybody holds the lock now."""
+        """Whether the lock is leased now."""
         return await self._wire.read(
             "lock.is_leased", lambda: self._container.is_leased(lock), about=lock
         )

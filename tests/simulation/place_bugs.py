@@ -18,7 +18,7 @@ from tests.simulation.known import Known
 
 
 @contextmanager
-def put_off_whoever_runs_it() -> Iterator[None]:
+def put_off_in_any_worker() -> Iterator[None]:
     """A worker without a free process writes Deferred also where another worker runs the job."""
 
     async def needs_a_process(*_: Any) -> bool:
@@ -41,8 +41,8 @@ def put_off_whoever_runs_it() -> Iterator[None]:
 
 OF_PROCESSES = (
     Known(
-        "put off for want of a process, whoever runs it",
-        put_off_whoever_runs_it,
+        "put off for want of a process, in any worker",
+        put_off_in_any_worker,
         3,
         FEW_PROCESSES,
         breaks=BugClass.WHOLE_TRAIL,

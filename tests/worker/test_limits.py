@@ -136,7 +136,7 @@ async def test_a_job_whose_limit_nobody_has_set_says_so_and_waits_for_it(
     workshop.start_worker(other)
     job_id = await workshop.submit("other", limits=["apo"])
     head = await workshop.until_state(job_id, State.DEFERRED)
-    assert head.message == "nobody has set limit apo; do: jobfleet limits set apo --slots N"
+    assert head.message == "limit apo is not set; do: jobfleet limits set apo --slots N"
     assert (await workshop.run("other")).status == "Completed"
     await limits.set("apo", slots=1, rate=None, by="ann")
     assert (await workshop.until_ended(job_id)).status == "Completed"

@@ -45,6 +45,6 @@ def timed(run: Run) -> Iterator[None]:
 
 @on_error
 def report(error: BaseException, run: Run) -> None:
-    """Tell somebody of jobs that failed for good. Here would stand Sentry, or a pager."""
+    """Report jobs that failed for good. Sentry or a pager would stand here."""
     if run.final:
         log.error("%s %s failed: %s", run.job.type, run.job.job_id, error)

@@ -48,7 +48,7 @@ class JobSelection:
 
         Raises:
             ActionRefused: it finds over 10,000, others than expected, or the answer was no.
-            InvalidRequest: nobody is there to be asked, and no number is given.
+            InvalidRequest: there is no terminal to ask at, and no number is given.
         """
         if self.ids:
             return self.ids

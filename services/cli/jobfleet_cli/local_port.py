@@ -34,10 +34,10 @@ def free_port(port: int) -> int:
 
 
 async def wait_until_listening(port: int) -> None:
-    """Return as soon as somebody listens on the port.
+    """Return as soon as a server listens on the port.
 
     Raises:
-        BackendUnavailable: nobody does within two minutes.
+        BackendUnavailable: none does within two minutes.
     """
     try:
         async with asyncio.timeout(READY_SECONDS):

@@ -200,7 +200,7 @@ def add(  # noqa: PLR0917 - typer calls it by name
 
 @app.command()
 def pause(name: Name, reason: Reason = "") -> None:
-    """Pause a schedule until somebody resumes it; a deployment does not."""
+    """Pause a schedule until it is resumed; a deployment does not."""
     _act(
         lambda schedules: schedules.pause(name, by=who(), reason=reason),
         lambda dashboard: dashboard.post(_path(name, "pause"), {"reason": reason}),

@@ -24,10 +24,10 @@ class TerminalStream(io.TextIOWrapper):
 
 
 class _Unrefused(io.RawIOBase):
-    """Standard error's bytes: what nobody takes is dropped, since no command is run to print it."""
+    """Standard error's bytes: what the reader does not take is dropped; no command runs for it."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream  # it would close the file number if nobody held it
+        self._stream = stream  # unreferenced, it would close the file number
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         with suppress(OSError):
@@ -70,7 +70,7 @@ def terminal_output() -> TextIO:
 
 
 def announce(text: str) -> None:
-    """Print one line of a service on standard output; nobody has to be there to read it."""
+    """Print one line of a service on standard output; it may have no reader."""
     try:
         print(text, flush=True)
     except OSError:

@@ -44,7 +44,7 @@ class StopSignals:
             self.restore()
 
     def restore(self) -> None:
-        """Take back signals that somebody else has set or blocked; call it in the main thread."""
+        """Take back signals that other code has set or blocked; call it in the main thread."""
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._actions)
         for number, action in list(self._actions.items()):

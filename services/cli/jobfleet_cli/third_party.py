@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 AT_ONCE = 50
 POST_SECONDS = 10.0
 GIVE_UP_SECONDS = 300.0
-"""So long a callback is repeated while nobody answers it well."""
+"""How long a callback is repeated until the dashboard accepts it."""
 LATE_BY_SECONDS = 1.0
 _SERVER_TROUBLE = 500
 
@@ -123,7 +123,7 @@ class ThirdParty:
             self._say(f"{job_id} {answer}")
 
     async def _post(self, job_id: str, url: str, body: bytes) -> str:
-        """Post until somebody answers it well, for five minutes."""
+        """Post until the dashboard accepts it, for five minutes."""
         answer = "not delivered"
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):

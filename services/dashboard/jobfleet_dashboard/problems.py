@@ -229,7 +229,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """The client left before its body had come: nobody reads this answer."""
+    """The client left before its body had come: this answer has no reader."""
     return Response(status_code=400)
 
 

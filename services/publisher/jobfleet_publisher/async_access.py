@@ -38,7 +38,7 @@ def requested_job(request: Request) -> JobDetails:
 
 
 def new_token() -> str:
-    """Return a token that nobody can guess."""
+    """Return a token that cannot be guessed."""
     return secrets.token_urlsafe(24)
 
 
@@ -49,7 +49,7 @@ def token_of(context: Mapping[str, Any] | None) -> str | None:
 
 
 def is_token(stored: str | None, given: str) -> bool:
-    """Whether a caller has sent the job's token; a job without one is shown to nobody."""
+    """Whether a caller has sent the job's token; a job without one is never shown."""
     return stored is not None and compare_digest(stored.encode(), given.encode(errors="replace"))
 
 

@@ -62,7 +62,7 @@ class Group:
         the same members in the same order are the same jobs.
 
         Raises:
-            ActionRefused: the group has ended, or was sealed by somebody else.
+            ActionRefused: the group has ended, or another caller sealed it.
             BackendUnavailable: the trail did not answer at three tries. The group is not sealed.
         """
         request = await self._request_of(type, payload, **options)

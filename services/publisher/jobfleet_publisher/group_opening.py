@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobfleet_publisher.then import Then
 
 SEAL_SECONDS = 3600.0
-"""After which a group fails to which nobody adds and that nobody seals."""
+"""After which a group fails that gets no members and no seal."""
 
 
 class OpensGroups(ABC):
@@ -66,8 +66,8 @@ class OpensGroups(ABC):
             on_failure: ``continue``: the group ends with its last member, ``failed`` if one did
                 not complete. ``hold``: it waits until such members are redriven or dismissed.
                 ``cancel``: the first such member cancels the others.
-            seal_timeout: seconds, or a ``timedelta``, after which a group fails to which nobody
-                adds and that nobody seals.
+            seal_timeout: seconds, or a ``timedelta``, after which a group fails that gets no
+                members and no seal.
             idempotency_key: the same key opens the same group.
             callback_url: receives the group's end, signed.
 

@@ -14,7 +14,7 @@ KEPT_HEADERS = frozenset(
     {"accept", "accept-language", "content-language", "content-type", "user-agent"}
 )
 """Headers that reach the handler unasked. An allow list: the trail keeps the context for good, and
-nobody can list all names under which proxies and clients send credentials."""
+no list can hold all names under which proxies and clients send credentials."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 

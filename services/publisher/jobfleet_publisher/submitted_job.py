@@ -93,7 +93,7 @@ class SubmittedJob:
             return JobResult.of(self._coder.opened(await resolve(event, self._payloads)))
 
     async def cancel(self, *, by: str | None = None, reason: str = "") -> State:
-        """Ask for the job's end; a job that nobody runs is cancelled at once.
+        """Ask for the job's end; a job that no worker runs is cancelled at once.
 
         Returns:
             ``cancelled``, or the unchanged state where a worker has to act first.

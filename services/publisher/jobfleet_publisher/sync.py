@@ -319,7 +319,7 @@ def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return future.result()
-    except BaseException:  # Ctrl-C too: nobody waits for the answer any more
+    except BaseException:  # Ctrl-C too: no caller waits for the answer any more
         future.cancel()
         raise
 

@@ -61,7 +61,7 @@ class CallbackWait:
         """Write ``Waiting``. Call it before the request leaves, so that no answer is faster.
 
         From then on the job rests on its own lock. A lock key or the fleet's lease protects runs,
-        not waits, and the own lock alone tells whether somebody is sending the request.
+        not waits, and the own lock alone tells whether a worker is sending the request.
 
         Returns:
             The deadline.
@@ -80,7 +80,7 @@ class CallbackWait:
         kept = self._keeper.keep(lease)
         try:
             await self._write(deadline, lock)
-        except BaseException:  # a cancelled attempt too: nobody else gives this lease up
+        except BaseException:  # a cancelled attempt too: no other code gives this lease up
             self._keeper.drop(kept)
             with contextlib.suppress(BackendError):
                 await self._leases.give_up(lease, self._request)
@@ -106,7 +106,7 @@ class CallbackWait:
         """Note that the third party has taken the request: it is not sent again.
 
         Raises:
-            Fenced: the job has ended already, or somebody else sends it.
+            Fenced: the job has ended already, or another worker sends it.
         """
 
         def change(head: Event) -> list[Change]:

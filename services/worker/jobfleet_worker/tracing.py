@@ -35,7 +35,7 @@ class AttemptSpan:
         self._span = span
 
     def end(self, event: Event | None) -> None:
-        """Note how the attempt ended; ``None``: fenced, somebody else writes the outcome."""
+        """Note how the attempt ended; ``None``: fenced, another writer records the outcome."""
         if not self._span.is_recording():
             return
         outcome = "fenced" if event is None else event.after.state.value

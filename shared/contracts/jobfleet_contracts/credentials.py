@@ -1,4 +1,4 @@
-"""Credentials that a submitter wrote into a job: needed to run it, shown to nobody.
+"""Credentials that a submitter wrote into a job: needed to run it, never shown.
 
 One rule for everything that is shown: a value is hidden if its name says that it is a credential,
 or if its text has the form of one. The documented place for a secret is ``${secret:NAME}`` in a

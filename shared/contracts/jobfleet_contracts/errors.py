@@ -102,7 +102,7 @@ class SequenceTaken(BackendError):
 
 
 class LeaseConflict(BackendError):
-    """Somebody else holds the lease, or the lease id is no longer the current one."""
+    """Another holder has the lease, or the lease id is no longer the current one."""
 
 
 class LockMissing(BackendError):

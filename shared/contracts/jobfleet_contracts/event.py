@@ -22,7 +22,7 @@ MASKED_SALT = ""
 """Salt of a row from a masked export, which holds none."""
 
 NAMELESS = "somebody"
-"""Who acts where nobody gives a name: on a dashboard without keys, or in a program."""
+"""Who acts if the caller gives no name: on a dashboard without keys, or in a program."""
 
 UNREADABLE = "Unreadable"
 """Status of what stands in for a row that cannot be read; no writer uses it."""
@@ -115,7 +115,7 @@ class JobState:
         cancel_requested: a cancel request of this incarnation is unanswered.
         takeovers: running attempts lost since one was ended by its own worker.
         max_takeovers: how many of them the last claim allows; one more, and the job fails.
-        dismissed: somebody took the dead job off the dead-letter list.
+        dismissed: an operator took the dead job off the dead-letter list.
         lifecycle_before: sequence of the newest event before this one that is not a step; 0 for the
             first event. Readers follow it from one lifecycle event to the next, past all steps.
     """

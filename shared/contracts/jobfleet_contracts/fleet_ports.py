@@ -62,7 +62,7 @@ class RateStore(Protocol):
         ...
 
     async def forget(self, before: datetime) -> None:
-        """Remove rows whose moment lies before ``before``, unless somebody replaces one meanwhile.
+        """Remove rows whose moment lies before ``before``, unless one is replaced meanwhile.
 
         A moment that has passed allows the same as no row.
         """

@@ -1,7 +1,7 @@
 """Jobs that jobfleet makes itself: their types, and ids that no submitter can take first.
 
-Anyone can compute a UUIDv5, so an id made from what a job belongs to is a UUID of version 8, which
-submitted jobs may not have. Callback jobs use it; ticks, successors and group members do too.
+Any program can compute a UUIDv5, so an id made from what a job belongs to is a UUID of version 8,
+which submitted jobs may not have. Callback jobs use it; ticks, successors and group members do too.
 """
 
 from __future__ import annotations

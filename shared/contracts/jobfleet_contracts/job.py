@@ -158,9 +158,9 @@ class JobRequest(BaseModel):
     """One unit of work as its submitter describes it; unknown fields are refused.
 
     Attributes:
-        job_id: identity; made at submit if nobody gave one.
+        job_id: identity; made at submit if the request has none.
         type: which handler runs it.
-        job_name: what people read; the type if nobody gave one.
+        job_name: what people read; the type if the request has none.
         payload: the handler's input, any JSON up to 1 MiB.
         priority: 0 to 9, higher first; 0-2 low, 3-6 normal, 7-9 high lane.
         run_at: in the future it makes the job scheduled.
@@ -179,9 +179,9 @@ class JobRequest(BaseModel):
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.
         then: jobs to submit when this one has ended.
-        follows: the job after whose end jobfleet made this one; nobody else may set it.
+        follows: the job after whose end jobfleet made this one; no submitter may set it.
         results: payload keys that a worker fills from ``follows``, as :class:`Then` says.
-        member: its place in a group; nobody but jobfleet may set it.
+        member: its place in a group; no submitter may set it.
     """
 
     model_config = _WIRE | ConfigDict(title="Job request, version 1")

@@ -37,7 +37,7 @@ class JsonCounter:
 
 
 def check_foreign_size(body: bytes) -> None:
-    """Check a message that anybody may have written before anything is built of it.
+    """Check a message that any program may have written before anything is built of it.
 
     Decoded, a text can take thirty times its bytes. A worker that dies of that is followed by the
     next one that takes the message.

@@ -73,7 +73,7 @@ class LogLine:
 
     @classmethod
     def decode(cls, line: bytes) -> LogLine:
-        """Return a stored line; one that nobody can read says so."""
+        """Return a stored line; one that cannot be read says so."""
         try:
             stored = orjson.loads(line)
             return cls(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 DELIVERY_LIMIT = 20
-"""Deliveries of one message that nobody answered, before it is set aside unread."""
+"""Unanswered deliveries of one message, before it is set aside unread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True)
 class CancelledByRequest:
-    """The job ended because somebody asked for it."""
+    """The job ended because its cancel was requested."""
 
     abandoned: bool = False
 

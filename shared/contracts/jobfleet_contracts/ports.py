@@ -130,7 +130,7 @@ class LeaseStore(Protocol):
         ...
 
     async def is_leased(self, lock: str) -> bool:
-        """Whether anybody holds the lock now; ``False`` if it is missing."""
+        """Whether the lock is leased now; ``False`` if it is missing."""
         ...
 
 
@@ -174,7 +174,7 @@ class LockRecords(Protocol):
         ...
 
     async def remove_idle(self, prefix: str, *, before: datetime) -> int:
-        """Remove locks that nobody holds and that were last leased or changed before ``before``.
+        """Remove locks that are not leased and were last leased or changed before ``before``.
 
         A lock that is leased stays, however old it is: also one that is leased in this moment.
         A backend that does not store the end of a lease uses the last change of the lock.
@@ -225,7 +225,7 @@ class Delivery(Protocol):
 
     @property
     def message(self) -> JobMessage | MalformedMessage:
-        """What came; malformed after ``DELIVERY_LIMIT`` deliveries that nobody answered."""
+        """What came; malformed after ``DELIVERY_LIMIT`` unanswered deliveries."""
         ...
 
     @property
@@ -305,9 +305,9 @@ class JobIndex(Protocol):
         ...
 
     async def discard(self, row: OpenRow) -> None:
-        """Remove a row whose event never came, unless somebody has touched it since it was read.
+        """Remove a row whose event never came, unless it was changed since it was read.
 
-        Quiet if it is gone or was touched.
+        Do nothing if it is gone or was changed.
         """
         ...
 
@@ -315,7 +315,7 @@ class JobIndex(Protocol):
         """Forget error groups and run times counted before ``before``; a bounded part a call.
 
         ``JobIndexReader.errors`` is asked for seven days at most and ``run_times`` for one, so
-        older counts serve nobody.
+        older counts are not read.
         """
         ...
 

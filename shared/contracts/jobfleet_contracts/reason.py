@@ -1,4 +1,4 @@
-"""Why somebody did something, as the trail and the control log keep it."""
+"""Why an operator did something, as the trail and the control log keep it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ScheduleRule(BaseModel):
             skipped, and the control log records it. ``queue``: the jobs share a lock key.
             ``allow``: both run. The default is ``skip``, and ``queue`` with ``catch_up="all"``:
             missed ticks fire together, and ``skip`` would drop all but the first.
-        catch_up: ticks that nobody fired in time. ``none``: they are skipped, and the control log
+        catch_up: ticks that were not fired in time. ``none``: they are skipped, and the control log
             records it. ``last``: the newest one runs. ``all``: up to 100 run.
         jitter_seconds: the schedule fires up to this long after each tick, always by the same
             amount, which comes from its name.

@@ -158,7 +158,7 @@ class ValueCoder:
         if self._codec is None or digest_in(clear.payload) is not None:
             return clear
         fields = clear.to_json()
-        # Whoever counts a group's members reads its payload, with or without a codec.
+        # A reader that counts a group's members reads its payload, with or without a codec.
         encoded = (
             self._with_steps(fields) if clear.type == GROUP_TYPE else self._encoded_fields(fields)
         )

@@ -392,10 +392,10 @@ async def test_a_job_whose_callback_jobs_id_is_taken_says_that_nobody_delivers_i
         page = (await dashboard.get(f"/jobs/{job_id}")).body.decode()
         assert job["callbackJobId"] == taken.job_id
         conflicts[taken_by] = job["callbackConflict"]
-        assert ("nobody delivers the result" in page) is (taken_by == "another job")
+        assert ("the result is not delivered" in page) is (taken_by == "another job")
     assert conflicts["nobody"] is None
     assert conflicts["another job"].startswith(
-        "nobody delivers the result: another job has the id "
+        "the result is not delivered: another job has the id "
     )
 
 

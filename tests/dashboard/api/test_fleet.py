@@ -138,7 +138,7 @@ async def test_a_submit_that_names_a_limit_which_nobody_has_set_says_so(
     await client.request("PUT", "/api/limits/known", body={"slots": 2})
     body = {"type": "demo.steps", "limits": ["known", "knwon"]}
     unset = (await client.post("/api/jobs", body)).json
-    assert unset["warning"].startswith("nobody has set limit knwon, so the job waits")
+    assert unset["warning"].startswith("limit knwon is not set, so the job waits")
     both = body | {"lockKey": "press"}
     await client.post("/api/jobs", {"type": "demo.steps", "lockKey": "press", "lockSlots": 3})
     warning = (await client.post("/api/jobs", both)).json["warning"]

@@ -53,7 +53,7 @@ def draw_report(payload: ReportPayload, context: BlockingJobContext) -> ReportRe
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside and rename, so that nobody ever reads half a chart."""
+    """Write beside and rename, so that no reader ever sees half a chart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}")
     part.write_text(text, encoding="utf-8")

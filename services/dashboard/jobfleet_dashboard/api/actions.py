@@ -39,7 +39,7 @@ router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 
 @router.post("/api/jobs/{jobId:uuid}/cancel", **described(CANCEL))
 async def cancel(request: Request, response: Response, job_id: JobId) -> JobAnswer:
-    """Cancel a job: at once if nobody runs it, else its worker is asked to stop."""
+    """Cancel a job: at once if no worker runs it, else its worker is asked to stop."""
     reason = reason_of(await json_object(request, known=_REASON))
     state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"

@@ -29,7 +29,7 @@ class BulkActionDocument(Document):
 
 
 class JournalEntryDocument(Document):
-    """What somebody did; fields that do not belong to it are `null`."""
+    """What an operator did; fields that do not belong to it are `null`."""
 
     sequence: int
     at: Time

@@ -33,7 +33,7 @@ async def receive(request: Request, job_id: JobId) -> CallbackAnswer:
     body = signed.body
     if body is None:
         reason = f"its body has {signed.size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} are taken"
-        if not callbacks.has_targets:  # nobody has looked whose secret it is
+        if not callbacks.has_targets:  # with targets it is unknown whose secret it is
             await callbacks.note_refusal(job_id, incarnation, signed.digest, reason)
         raise too_large(MAX_PAYLOAD_BYTES)
     await callbacks.check_sender(job_id, body, request.headers)

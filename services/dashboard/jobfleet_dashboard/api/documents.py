@@ -208,7 +208,7 @@ class JobDocument(Document):
     last_response: Any
     callback_job_id: str | None = Field(description="The job that delivers the result.")
     callback_conflict: str | None = Field(
-        description="Why nobody delivers the result; `null` unless its job's id was taken."
+        description="Why the result is not delivered; `null` unless its job's id was taken."
     )
     group_id: str | None = Field(description="The group that the job belongs to.")
     follows_job_id: str | None = Field(description="The job whose end made this one.")

@@ -51,7 +51,7 @@ class GroupDocument(Document):
 
 
 class MemberDocument(Document):
-    """A member of a group; `null`s if nobody has submitted it yet."""
+    """A member of a group; `null`s if it is not submitted yet."""
 
     index: int
     job_id: str

@@ -43,7 +43,7 @@ class ScheduleDocument(Document):
     paused_reason: str | None
     paused_since: Time | None
     declared_by: str | None = Field(
-        description="`code`, or the name of whoever declared or changed the schedule last."
+        description="`code`, or the name under which the schedule was last declared or changed."
     )
     differs_from_code: bool | None
     in_code: bool | None = Field(description="Whether a live worker's code declares the schedule.")

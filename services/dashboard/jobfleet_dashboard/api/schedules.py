@@ -93,7 +93,7 @@ async def remove_schedule(request: Request, name: Name) -> ScheduleAnswer:
 
 @router.post("/{name}/pause", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def pause_schedule(request: Request, name: Name) -> ScheduleAnswer:
-    """Pause a schedule until somebody resumes it; a deployment does not."""
+    """Pause a schedule until it is resumed; a deployment does not."""
     changed = await actions_of(request, await _reason(request)).pause(name)
     return ScheduleAnswer(name=name, message="paused", changed=changed)
 

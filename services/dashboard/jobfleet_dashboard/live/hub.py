@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 class LiveHub:
-    """Polls the index every 250 ms while somebody listens, never otherwise.
+    """Polls the index every 250 ms while a page listens, never otherwise.
 
     Listeners take batches from bounded queues; a slow one is dropped, the others never wait.
     """
@@ -100,7 +100,7 @@ class LiveHub:
                 if healthy:
                     _log.warning(TAIL_INTERRUPTED, error=str(error))
                 healthy, pause = False, _RETRY_SECONDS
-            except Exception:  # noqa: BLE001 - what nobody foresaw must not end every live page
+            except Exception:  # noqa: BLE001 - an unforeseen error must not end every live page
                 if healthy:
                     _log.exception(TAIL_INTERRUPTED)
                 healthy, pause = False, _RETRY_SECONDS

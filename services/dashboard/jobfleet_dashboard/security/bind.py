@@ -18,5 +18,5 @@ def check_bind(host: str, options: DashboardOptions) -> None:
     raise SettingsError(
         f"host {host or '(all addresses)'}: without keys the dashboard listens on 127.0.0.1 only. "
         "Set JOBFLEET_API_KEYS (make one with `jobfleet keys new NAME ROLE`), or "
-        "JOBFLEET_TRUST_NETWORK=true where nobody else reaches this network"
+        "JOBFLEET_TRUST_NETWORK=true where only trusted users reach this network"
     )

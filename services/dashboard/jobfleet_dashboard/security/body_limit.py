@@ -1,4 +1,4 @@
-"""Bodies end somewhere: nobody fills the memory."""
+"""Limit the size of request bodies, so that no client fills the memory."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Sessions:
         return session
 
     async def has_ended(self, session: Session) -> bool:
-        """Whether somebody logged out, at whichever replica.
+        """Whether the session was logged out, at whichever replica.
 
         While the store does not answer the session goes on: nothing can be read there either.
         """

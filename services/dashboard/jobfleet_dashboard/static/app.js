@@ -240,7 +240,7 @@
     if (place) put(place, all ? "all that match" : count ? `${count} selected` : "");
   };
 
-  // An ended job may be redriven elsewhere: asked for now and then, while somebody looks.
+  // An ended job may be redriven elsewhere: asked for now and then, while the page is visible.
   const NEWS_SECONDS = 10;
   const lookForNews = async () => {
     const head = $("[data-etag]");

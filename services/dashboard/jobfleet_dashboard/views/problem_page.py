@@ -64,7 +64,7 @@ def _within(request: Request) -> str:
 
 
 def _asked_from(request: Request) -> str:
-    """Return the page of ours whose form was sent, for somebody to look what came of it."""
+    """Return the page of ours whose form was sent, so that the user can look what came of it."""
     sent_by = urlsplit(request.headers.get("referer", ""))
     if sent_by.netloc != request.url.netloc or not sent_by.path.startswith("/"):
         return "/"

@@ -29,7 +29,7 @@ class Renderings:
         self._kept: dict[tuple[str, ...], _Rendering] = {}
 
     async def share(self, key: tuple[str, ...], render: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``render`` returns, or what it returned to somebody just now."""
+        """Return what ``render`` returns, or what it returned to another viewer just now."""
         now = self._clock.boottime()
         kept = self._kept.get(key)
         if kept is None or now - kept.at >= FRESH_SECONDS:

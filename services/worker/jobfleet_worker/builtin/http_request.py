@@ -1,4 +1,4 @@
-"""``http.request``: one call to somebody's server, tried again as long as that may help."""
+"""``http.request``: one call to a third party's server, tried again as long as that may help."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class OpenHooks:
 
     @property
     def reports(self) -> bool:
-        """Whether anybody wants to hear of failures."""
+        """Whether a hook wants to hear of failures."""
         return bool(self._hooks.of_kind("on_error"))
 
     async def _open(self, provider: Provider) -> None:

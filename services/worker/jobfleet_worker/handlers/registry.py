@@ -135,7 +135,7 @@ def describe(
         DeclarationError: it cannot be called so, or its payload not be checked.
     """
     # A decorator may have wrapped the coroutine function in a plain one, which returns its
-    # coroutine: in a thread nobody would await that.
+    # coroutine: in a thread no loop would await that.
     is_async = any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function))))
     try:
         _check_kind(function, declaration, is_async)
@@ -461,7 +461,7 @@ def _import(name: str) -> ModuleType:
             f"handler module {name!r} is not found in the current folder or where Python looks for "
             "modules. Name it as `import` would, without .py"
         ) from error
-    except KeyboardInterrupt:  # somebody at the terminal, or the module itself
+    except KeyboardInterrupt:  # Ctrl-C at the terminal, or the module itself
         _log.warning(IMPORT_INTERRUPTED, module=name)
         raise
     except BaseException as error:  # whatever else the module raises, its worker cannot start

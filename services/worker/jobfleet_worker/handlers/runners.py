@@ -169,7 +169,7 @@ class LoopRunner:
         return payload
 
     async def _of_error(self, error: BaseException) -> HandlerOutcome:
-        if self._is_stopped:  # the reason of the stop is the outcome: nobody reads the error
+        if self._is_stopped:  # the reason of the stop is the outcome: the error is not read
             return AttemptFailed(JobError(type_of(error), "raised when it was stopped"))
         retry_on = self._handler.retry_on
         if is_described_at_once(error):
@@ -280,7 +280,7 @@ def runner_for(
         hooks: those of this process; a process of the pool opens its own.
         processes: for a handler that runs in one.
         wait: given to a built-in handler that waits for a third party.
-        keep: takes what the handler logs; ``None``: nobody does.
+        keep: takes what the handler logs; ``None``: logs are not kept.
     """
     if handler.run_in == "process":
         return ProcessRunner(handler, payload, facts, sink, processes, keep)

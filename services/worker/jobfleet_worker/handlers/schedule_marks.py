@@ -74,7 +74,7 @@ def schedule(
         start: no tick lies before it.
         overlap: while the previous tick's job has not ended: ``skip``, ``queue`` or ``allow``.
             The default is ``skip``, and ``queue`` with ``catch_up="all"``.
-        catch_up: ticks that nobody fired in time: ``none``, ``last`` or ``all``, at most 100.
+        catch_up: ticks that were not fired in time: ``none``, ``last`` or ``all``, at most 100.
         jitter: fire later by up to this, always by the same amount.
         job: other fields of a job request, as ``priority`` and ``lock_key``. Without ``queue``
             the jobs go to the queue that the handler names.

@@ -225,7 +225,7 @@ class _Reader:
     ) -> Signature:
         if isinstance(parameter.default, FieldInfo):
             raise SignatureRefused(
-                f"the default of parameter {parameter.name!r} is a Field, which nobody reads here. "
+                f"the default of parameter {parameter.name!r} is a Field, which is not read here. "
                 "Write `Annotated[type, Field(…)] = default`"
             )
         return Signature(

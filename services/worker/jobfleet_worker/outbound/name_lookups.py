@@ -75,7 +75,7 @@ def _start(
     def ended(task: asyncio.Task[Found]) -> None:
         under_way.pop(task, None)
         if not task.cancelled():
-            task.exception()  # else asyncio complains of one that nobody waits for any more
+            task.exception()  # else asyncio complains of one that no task awaits any more
 
     task = asyncio.create_task(find, name="name-lookup")
     under_way[task] = domain

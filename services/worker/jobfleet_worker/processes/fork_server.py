@@ -158,7 +158,7 @@ class ForkServer:
 
     def _report(self, number: int, status: int) -> None:
         report = self._reports.pop(number)
-        with contextlib.suppress(OSError):  # nobody waits for it any more
+        with contextlib.suppress(OSError):  # no thread waits for it any more
             os.write(report, EXIT.pack(os.waitstatus_to_exitcode(status)))
         os.close(report)
 

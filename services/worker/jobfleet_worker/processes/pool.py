@@ -44,7 +44,7 @@ class ProcessLost(Exception):
     """A process ended, or could not be started.
 
     Attributes:
-        exit_code: as in :mod:`subprocess`; ``None``: nobody could tell it.
+        exit_code: as in :mod:`subprocess`; ``None``: it is not known.
     """
 
     def __init__(self, exit_code: int | None) -> None:

@@ -132,9 +132,9 @@ class Deferral:
     async def until_newer(self, message: JobMessage, head: Event | None, reason: str) -> None:
         """Put off a job that holds what this worker does not know.
 
-        To run it all the same could do what nobody asked for. The worker appends ``Deferred`` once.
-        It writes nothing while another worker runs the job, or after an event of an unknown kind.
-        The delay doubles up to a minute.
+        To run it all the same could do what the submitter did not ask for. The worker appends
+        ``Deferred`` once. It writes nothing while another worker runs the job, or after an event of
+        an unknown kind. The delay doubles up to a minute.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
@@ -196,7 +196,7 @@ class Deferral:
     async def while_paused(self, message: JobMessage, head: Event, pause: Pause) -> None:
         """Put off a job whose queue or type is paused.
 
-        In a paused queue the message waits itself: it comes back to the queue, which nobody
+        In a paused queue the message waits itself: it comes back to the queue, which no worker
         consumes. If a type is paused, the message would come again and again. So ``Deferred`` is
         written once for each pause, and the rescuer publishes the job after the resume. A message
         that was

@@ -1,8 +1,8 @@
 """Messages that a part of this worker hands to it; each counts the workers that it has cost.
 
-No queue holds them, so no queue counts their deliveries. A lock of each job does. Whoever takes the
-message leases the lock and writes its lease id into the note. If it neither removes the lock nor
-gives the message back, the next one that leases the lock counts a lost worker.
+No queue holds them, so no queue counts their deliveries. A lock of each job does. The worker that
+takes the message leases the lock and writes its lease id into the note. If it neither removes the
+lock nor gives the message back, the next worker that leases the lock counts a lost worker.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ class HandlerGate:
         seen = None if head is None else await self._is_elsewhere(head)
         if seen is not None:
             return seen
-        somebody = await self._somebody_has(facts.job_type, facts.queue)
-        if not somebody and self._is_over(facts, head):
+        is_served = await self._is_served(facts.job_type, facts.queue)
+        if not is_served and self._is_over(facts, head):
             return False
         await self._deferral.until_handled(message, head)
         return True
@@ -158,9 +158,9 @@ class HandlerGate:
         """
         if self._grace_seconds <= 0:
             return True
-        return not await self._somebody_has(job_type, queue) and self._is_silent(job_type, queue)
+        return not await self._is_served(job_type, queue) and self._is_silent(job_type, queue)
 
-    async def _somebody_has(self, job_type: str, queue: str) -> bool:
+    async def _is_served(self, job_type: str, queue: str) -> bool:
         """Ask the directory. One that cannot be read says nothing, so the job is put off."""
         try:
             # A worker that has just stopped is about to come back: an update restarts it.

@@ -165,7 +165,7 @@ class JobRun:
             progress = ProgressLog(
                 trail=self.trail, clock=self._parts.clock, coder=self._parts.coder
             )
-            # Both before the first await. Otherwise nobody would tell this run of a lost lease, a
+            # Both before the first await. Otherwise this run would not hear of a lost lease, a
             # cancel request or another holder that comes while its inputs are read.
             self._watch()
             self.trail.on_moved = self._moved
@@ -312,7 +312,7 @@ class JobRun:
 
     def _watch(self) -> None:
         self._watch_for(self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS)
-        # After watch(): a loss that came before it was told to nobody.
+        # After watch(): a loss that came before it was not reported.
         lost = self.lease.kept.lost_reason or self.held_lock_slots.lost_reason()
         if lost is not None:
             self.stop(Stop.LEASE_LOST, lost)
@@ -428,7 +428,7 @@ class JobRun:
         return record.changes(outcome, head, duration_ms=self._duration_ms, deferrals=deferrals)
 
     def _moved(self, newest: Event) -> None:
-        """Judge what somebody else has written to the trail."""
+        """Judge what another writer has written to the trail."""
         if not self.trail.holds(newest):
             after = newest.after
             # In this very epoch (a callback, a cancel): the lease is still ours to give up.

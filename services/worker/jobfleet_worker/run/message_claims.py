@@ -52,7 +52,7 @@ class MessageClaims:
             BackendError: storage did not answer for the length of a lease, or refused.
         """
         # One id for all tries. If the answer to an acquire is lost, the next try finds its own
-        # lease. With another id it would be refused, by a lease that nobody renews.
+        # lease. With another id it would be refused, by a lease that no keeper renews.
         lease_id = new_lease_id()
         return await self._patience.repeat(
             message, lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone)

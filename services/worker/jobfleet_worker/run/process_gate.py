@@ -89,7 +89,7 @@ class ProcessGate:
     def _patience(self) -> float:
         """Return how long the message may wait in its slot.
 
-        While jobs are long, nobody waits in the last free slot, but for the little that keeps a
+        While jobs are long, no job waits in the last free slot, but for the little that keeps a
         queue of such jobs from passing through at full speed: other types come through that slot.
         """
         now = self._clock.boottime()

@@ -44,7 +44,7 @@ class RateGate:
         """
         if message.needs_trail:
             return False
-        if message.due_at is not None:  # a start is reserved, or somebody set its time
+        if message.due_at is not None:  # a start is reserved, or a writer set its time
             if not message.deferrals or message.due_at - self._clock.now() <= AT_HAND:
                 return False
             await self._deferral.until_reserved_start(message, None, message.due_at)

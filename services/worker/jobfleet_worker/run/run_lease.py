@@ -49,7 +49,7 @@ class RunLease:
         """Rest on another lease from now on; returns the one left, still to be given up."""
         left, left_kept = self.lease, self.kept
         # The job is told of the new lease before the old one is dropped. In the other order a loss
-        # between the two would be told to nobody.
+        # between the two would be lost.
         watch = left_kept.leave(self)
         if watch is not None:
             kept.watch(self, watch)

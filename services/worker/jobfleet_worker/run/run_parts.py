@@ -37,7 +37,7 @@ class RunParts:
     each use. The order below is by role: storage, leases, handlers, time and places, the end.
 
     Attributes:
-        logs: keeps what handlers log; ``None``: nobody does.
+        logs: keeps what handlers log; ``None``: they are not kept.
         coder: decodes what handlers get, and encodes what they return, log and raise.
         keeper: renews the lease of the run's lock, and those of its lock slots.
         leases: gives leases up at the end of the run.

@@ -50,7 +50,7 @@ class HandlerTerms:
     async def of(self, request: JobRequest) -> StartTerms:
         """Return the terms of a job.
 
-        What its handler declares holds for every job of the type, whoever submitted it.
+        What its handler declares holds for every job of the type, whichever program submitted it.
         """
         handler = self._handlers.get(request.type)
         if handler is None and not request.limits:
@@ -81,13 +81,13 @@ class HandlerTerms:
 
 
 def _slot_demand(name: str, limits: Mapping[str, Limit]) -> LockSlotDemand | None:
-    """Return the demand for a lock slot; under a limit that nobody has set, nothing may start."""
+    """Return the demand for a lock slot; under a limit that is not set, nothing may start."""
     limit = limits.get(name)
     if limit is not None and (limit.removed or (limit.slots is None and not limit.is_unreadable)):
         return None
     closed = ""
     if limit is None:
-        closed = f"nobody has set limit {name}; do: jobfleet limits set {name} --slots N"
+        closed = f"limit {name} is not set; do: jobfleet limits set {name} --slots N"
     elif limit.slots is None:
         closed = f"limit {name} lets nothing start: {limit.text}"
     locks = () if limit is None or limit.slots is None else range(1, limit.slots + 1)

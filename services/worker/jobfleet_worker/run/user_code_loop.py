@@ -69,11 +69,12 @@ def run_through(
 
     Four acts of user code are logged and ignored: an exit that it raises on the loop, a stop of
     the loop, the cancellation of a task of the worker's, and another task factory or default
-    executor from a handler. An exit in a task is also the exception of that task, so whoever awaits
-    the task sees it. Threads that user code has left in the default executor are not waited for.
+    executor from a handler. An exit in a task is also the exception of that task, so code that
+    awaits the task sees it. Threads that user code has left in the default executor are not
+    waited for.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, if nobody handles SIGINT, after ``work`` was cancelled.
+        KeyboardInterrupt: Ctrl-C, if SIGINT has no handler, after ``work`` was cancelled.
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)

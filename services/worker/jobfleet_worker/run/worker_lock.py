@@ -98,7 +98,7 @@ class WorkerLock:
             lease = await self._locks.acquire(lock, self._lease_id, is_new=True)
         except LeaseConflict as error:
             self._advance()
-            raise BackendUnavailable(f"lock {lock} is leased by somebody else") from error
+            raise BackendUnavailable(f"lock {lock} has another holder") from error
         _log.info(WORKER_LOCK_TAKEN, lock=lock)
         return self._keeper.keep(lease)
 

@@ -34,7 +34,7 @@ class Duties:
     Args:
         retention: ``None``: ended jobs are kept for good.
         seal: while the fleet is sealed nothing is rescued, removed or fired.
-        rescue_seconds: between two sweeps for jobs that nobody works on.
+        rescue_seconds: between two sweeps for jobs that no worker holds.
     """
 
     def __init__(

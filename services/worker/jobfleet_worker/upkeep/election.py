@@ -71,7 +71,7 @@ class Election:
             await asyncio.sleep(self._pause_seconds)
 
     async def _stand(self) -> bool:
-        """Lead if nobody else does; return whether a duty failed."""
+        """Lead if no other worker does; return whether a duty failed."""
         lease_id = new_lease_id()
         try:
             lease = await self._claimer.leases.acquire(RESCUER_LOCK, lease_id)

@@ -78,7 +78,7 @@ class LockWaiters:
             seen = limit
 
     async def _free(self, lock_key: str, slots: int) -> int:
-        """Return how many slots nobody holds; at least the one that was given up."""
+        """Return how many slots are free; at least the one that was given up."""
         if slots == 1:
             return 1
         leased = await self._locks.leased(slots_prefix(lock_key, slots))

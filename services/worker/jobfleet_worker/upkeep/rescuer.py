@@ -1,4 +1,4 @@
-"""Finds jobs that nobody works on and publishes them again; the claim decides.
+"""Finds jobs that no worker holds and publishes them again; the claim decides.
 
 Each sweep asks these questions about an open row, in this order:
 
@@ -7,7 +7,7 @@ Each sweep asks these questions about an open row, in this order:
 2. ``_is_time``: has the candidate waited for its pace?
 3. ``_examine``: what does the trail say? The rescuer repairs a row whose incarnation never began
    or has ended, and publishes nothing.
-4. ``_is_unattended``: by the trail, and by the lease as it is now, does nobody work on the job?
+4. ``_is_unattended``: by the trail, and by the lease as it is now, does no worker hold the job?
 5. ``_is_passed_on``: is a message of the job on its way from delay to delay?
 6. Is the job paused? Then it is published only to have its end written.
 7. ``_publish``: send the message.
@@ -80,7 +80,7 @@ MOST_UNCONFIRMED = 3
 """Publications in a row; then this worker leads no more, and each would wait for its time-out."""
 LOCK_REMOVAL_SECONDS = 3600.0
 OLD_LOCK_AGE = timedelta(days=1)
-"""Worker's locks that nobody holds; a missing lock counts as free, so their age is no promise."""
+"""Workers' locks that are not leased; a missing lock counts as free, so their age is no promise."""
 DEADLINE_AHEAD = timedelta(seconds=8)
 """A waiting job's time-out is published so long before, to arrive at its second."""
 ENDING_TIME = timedelta(seconds=3)
@@ -160,7 +160,7 @@ class Rescuer:
 
         Args:
             pauses: the pauses in force; waits until they are known.
-            deliver_here: gives this worker a message of a paused queue, which nobody consumes.
+            deliver_here: gives this worker a message of a paused queue, which no worker consumes.
         """
         self._trail = trail
         self._index = index
@@ -240,7 +240,7 @@ class Rescuer:
         if fleet.pauses.holding(queue=facts.queue, job_type=facts.job_type) is not None:
             return self._pace_of_paused(row, free=free, past_due=past_due)
         if facts.queue in fleet.pauses.queues and row.state in CLAIMABLE:
-            # A callback job: its message lies in a queue that nobody consumes.
+            # A callback job: its message lies in a queue that no worker consumes.
             return Pace.AT_ONCE if past_due or row.due_at is None else None
         match row.state:
             case State.RUNNING:
@@ -318,7 +318,7 @@ class Rescuer:
             return False
 
     async def _examine(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
-        """Ask the trail, and publish the job if nobody works on it."""
+        """Ask the trail, and publish the job if no worker holds it."""
         head = await self._trail.newest(row.facts.job_id)
         if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
             await self._index.close(row.facts.job_id, row.incarnation)
@@ -452,7 +452,7 @@ class Rescuer:
         return sent
 
     async def _remove_old_locks(self, pauses: FleetPauses) -> None:
-        """Remove the locks of workers that died, and counts of messages that nobody takes any more.
+        """Remove the locks of workers that died, and counts of messages that are gone.
 
         A clean stop deletes the worker's own lock, an acknowledgement the count of its message.
         Counts come from pauses only. So those of an earlier pause are removed in the next one.

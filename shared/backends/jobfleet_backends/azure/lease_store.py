@@ -118,7 +118,7 @@ class AzureLeaseStore:
         """Delete blobs that are not leased and were last written before then.
 
         Operations on a lease change no ``Last-Modified``. The delete names no lease, so Azure
-        refuses it (412) if somebody has leased the blob since the listing.
+        refuses it (412) if the blob was leased since the listing.
         """
         removed = 0
         async for page in self._container.listing("lease.list", prefix=prefix):

@@ -98,7 +98,7 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
 
 
 def entity_to_event_or_stand_in(entity: Mapping[str, Any]) -> Event:
-    """Somebody may have edited a row: one that cannot be read must not hide all others."""
+    """A row may have been edited by hand: one that cannot be read must not hide all others."""
     try:
         return entity_to_event(entity)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

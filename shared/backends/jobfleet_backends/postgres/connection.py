@@ -208,7 +208,7 @@ def is_alive(session: Session) -> bool:
 
 
 def cut(session: Session) -> None:
-    """End the session's socket from another thread: whoever waits for its answer gets an error."""
+    """End the session's socket from another thread: the one that waits for an answer fails."""
     with (
         suppress(OSError, psycopg.Error),
         socket.socket(fileno=os.dup(session.fileno())) as end,

@@ -31,7 +31,7 @@ class Database:
 
     Args:
         writers: sessions for writing: one transaction is put together while the other is committed.
-            Whoever needs an order waits for the first answer before the second request.
+            A caller that needs an order waits for the first answer before the second request.
         readers: sessions for reading.
         with_index: whether to hold a session for the index.
         seconds: longest wait for an answer to a write.

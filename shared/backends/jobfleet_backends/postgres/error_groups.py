@@ -1,4 +1,4 @@
-"""Failures by what failed where: counted as the trail is written, added up when somebody asks."""
+"""Failures by what failed where: counted as the trail is written, added up when they are read."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def read_errors(database: Database, *, since: datetime, step: TimeStep) ->
     rows = await database.fetch(_ERRORS, step, begin, MOST_ROWS + 1)
     found: list[ErrorGroup] = []
     for start, job_type, error, place, jobs, retried, first, last, message, job_id in rows:
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             group = ErrorGroup(
                 key=ErrorKey(job_type, error, place),
                 first_at=parse_time(first),

@@ -65,7 +65,7 @@ async def count_ended(
     found: list[EndedCount] = []
     rows = await database.fetch(_ENDED, step, begin, end)
     for start, state, jobs, timed, duration_ms in rows:
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             moment = parse_time(f"{start}+00")
             found.append(EndedCount(moment, State(state), jobs, timed, duration_ms))
     return found

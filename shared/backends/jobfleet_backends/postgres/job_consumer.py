@@ -24,7 +24,7 @@ POLL_SECONDS = 1.0
 POLL_UNHEARD_SECONDS = 0.2
 """The same where no notification has ever arrived, as behind a pooler."""
 _UNASKED_SECONDS = 0.02
-"""Shortest pause between two looks: a message that is due may be locked by somebody for long."""
+"""Shortest pause between two looks: another session may lock a due message for long."""
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
 
 # Only the first row of each place is read.

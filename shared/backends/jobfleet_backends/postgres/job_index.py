@@ -280,6 +280,6 @@ def tidy(session: Session, schema: str) -> None:
 
 
 def _note_failure(future: asyncio.Future[Any]) -> None:
-    """Nobody has to await the copy; a failure is logged here and not by the event loop."""
+    """No caller has to await the copy; a failure is logged here and not by the event loop."""
     if not future.cancelled() and (error := future.exception()):
         _log.warning(INDEX_NOT_WRITTEN, error=str(error))

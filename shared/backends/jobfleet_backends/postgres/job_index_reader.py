@@ -59,7 +59,7 @@ SEARCHED_EVENTS = 50_000
 _SQL = PostgresConditions()
 
 # Rows of transactions that may still commit are left out, and all behind them: so no row ever
-# appears before a place that somebody has read. They come when the oldest of them has ended.
+# appears before a place that a reader has passed. They come when the oldest of them has ended.
 _SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
 # A column of the answer named xid would be what ORDER BY sorts by: a text, and 999 after 1000.
 _LIVE = f"""

@@ -23,7 +23,7 @@ _BESIDE = (
 # Each part inserts only where event 1 was inserted, which is the check that the job is new. No
 # error is raised if it is not: an error would end a user's transaction. Jobs come in the order
 # of their ids, so that two processes never wait for each other in a circle. An open row that stands
-# already was written by somebody whose event 1 never came.
+# already was written by a submitter whose event 1 never came.
 OPEN_JOBS = f"""
 WITH rows AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::text::json)

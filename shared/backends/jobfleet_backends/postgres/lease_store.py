@@ -104,7 +104,7 @@ def _leased(lease: _Lease | _Note, rows: list[Row]) -> None:
     if not rows:
         raise LockMissing(f"lock {lease.lock} does not exist")
     if not rows[0][0]:
-        raise LeaseConflict(f"lock {lease.lock} is leased by somebody else, or has another note")
+        raise LeaseConflict(f"lock {lease.lock} has another holder, or has another note")
 
 
 def _statement(rank: Rank, sql: str, *, answers: bool) -> BatchStatement[_Lease, None]:
@@ -160,7 +160,7 @@ class PostgresLeaseStore:
         await self._database.write(statement, _Lease(lock, lease_id, seconds))
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
-        """Start the lease's time anew, even after it ran out if nobody leased since."""
+        """Start the lease's time anew, even after it ran out if it was not leased since."""
         await self._database.write(_RENEW, _Lease(lock, lease_id, seconds))
 
     async def release(self, lock: str, lease_id: str) -> None:
@@ -172,7 +172,7 @@ class PostgresLeaseStore:
         await self._database.write(_DELETE_LOCK, _Lease(lock, lease_id))
 
     async def is_leased(self, lock: str) -> bool:
-        """Whether anybody holds the lock now."""
+        """Whether the lock is leased now."""
         return bool(await self._database.fetch(_IS_LEASED, lock))
 
     async def read_note(self, lock: str) -> Mapping[str, str]:

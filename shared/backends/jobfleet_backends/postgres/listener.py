@@ -1,7 +1,7 @@
 """Receives notifications of other processes: ``LISTEN`` on one session per process, in a thread.
 
-A notification is a hint. It is lost while the session is away, and behind a pooler nobody listens.
-So each consumer that waits for one also looks by itself.
+A notification is a hint. It is lost while the session is away, and behind a pooler no session
+listens. So each consumer that waits for one also looks by itself.
 """
 
 from __future__ import annotations
@@ -104,5 +104,5 @@ class Listener:
         for hear, loop in hearers:
             try:
                 loop.call_soon_threadsafe(hear, payload)
-            except RuntimeError:  # the loop has been closed: nobody waits any more
+            except RuntimeError:  # the loop has been closed: no task waits any more
                 self.remove(hear)

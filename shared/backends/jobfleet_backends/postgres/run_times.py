@@ -1,4 +1,4 @@
-"""How long attempts waited and ran: counted with the trail, added up when somebody asks."""
+"""How long attempts waited and ran: counted with the trail, added up when they are read."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def read_run_times(database: Database, since: datetime) -> RunTimes:
     types: list[TypeTimes] = []
     rows = await database.fetch(_TIMES, begin)
     for (start, job_type), found in groupby(rows, itemgetter(0, 1)):
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             counts = {
                 RunKind(kind): _histogram(each) for kind, each in groupby(found, itemgetter(2))
             }

@@ -184,7 +184,7 @@ class SessionThread:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' answer
                 self._roll_back(session)
                 if session.closed or len(now) == 1:
-                    # The session may have been lost in the commit: nobody may send it again here.
+                    # The session may have been lost in the commit: it must not be sent again here.
                     problem = self._explain(error)
                     answers += [(future, None, problem) for _, future in now]
                 else:

@@ -30,7 +30,7 @@ Where an issue is linked it is reported; the others are not.
    aio-pika 10.2.1, https://github.com/mosquito/aiormq/issues/187
    Test: ``test_aio_pika_still_tells_nobody_of_a_consumer_that_the_broker_cancelled``.
 6. **A request on a lost connection ends without a reason** (:func:`name_lost_connections`): with
-   CancelledError though nobody cancelled it, with a bare Exception, or with StopAsyncIteration.
+   CancelledError though no code cancelled it, with a bare Exception, or with StopAsyncIteration.
    aiormq 7.2.4, ``FutureStore.reject_all`` in
    https://github.com/mosquito/aiormq/blob/7.2.4/aiormq/base.py#L63 and
    ``FrameReceiver.get_frame`` in
@@ -162,7 +162,7 @@ class ChannelWatch:
     async def start(self) -> None:
         """Begin; raises ChannelInvalidStateError where the channel was never opened."""
         self._channel.close_callbacks.add(self._on_gone)
-        # aio-pika's plain channel tells nobody of a deleted queue, the one below it does.
+        # aio-pika's plain channel does not report a deleted queue, the one below it does.
         below = await self._channel.get_underlay_channel()
         below.on_consumer_cancel_callbacks.add(self._on_gone)
 

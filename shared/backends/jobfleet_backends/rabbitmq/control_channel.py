@@ -61,7 +61,7 @@ class RabbitControlChannel:
         await self._rabbitmq.at_home(sending)
 
     async def _bodies(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what can be read; anybody may send to the exchange."""
+        """Yield what can be read; any user of the broker may send to the exchange."""
         route = self._rabbitmq.topology.to_control()
         async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
             try:

@@ -1,4 +1,4 @@
-"""Where malformed messages end: whole, with the reason; nobody consumes it."""
+"""Where malformed messages end: whole, with the reason; it has no consumer."""
 
 from __future__ import annotations
 

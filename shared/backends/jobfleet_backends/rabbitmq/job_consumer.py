@@ -166,7 +166,7 @@ class RabbitJobConsumer:
     async def _take(self, limit: int) -> Sequence[RabbitDelivery]:
         """Take what is there, from consumers that bring about as many as slots are free."""
         if self._is_interrupted:
-            await self._drop_channels()  # what came to the one that was cancelled, nobody holds
+            await self._drop_channels()  # no consumer holds what came to the cancelled one
         if self._window is not None and self._window.silent_seconds > SILENT_SECONDS:
             await self._drop_channels()
         window = self._window
@@ -287,7 +287,7 @@ class RabbitJobConsumer:
         return [q for q in self._wanted if any(lane.name not in suspended for lane in lanes_of(q))]
 
     async def _end(self, window: PrefetchWindow, *, keep: int = 0) -> list[Delivery]:
-        """End a period; return up to ``keep`` of what nobody took, requeue the others."""
+        """End a period; return up to ``keep`` of what was not taken, requeue the others."""
         self._window = None
         self._is_declared = self._is_declared and not window.is_broken
         left = await window.end()
@@ -300,7 +300,7 @@ class RabbitJobConsumer:
     async def _requeue(self, window: PrefetchWindow, delivery: Delivery) -> None:
         if not window.holds(delivery):
             return
-        # Never a reject: that counts against the delivery limit of a message that nobody tried.
+        # Never a reject: that counts against the delivery limit of a message that was not tried.
         await self._rabbitmq.sender.send(again(delivery.received), delivery.channel.queue.route)
         await window.acknowledge(delivery)
 
@@ -326,7 +326,7 @@ class RabbitJobConsumer:
             await self._settle()
 
     async def _settle(self) -> None:
-        """Hold nothing: no consumer, no acknowledgement, no message that nobody took."""
+        """Hold nothing: no consumer, no acknowledgement, no message that was not taken."""
         try:
             if self._window is not None and not self._is_interrupted:
                 await self._end(self._window)

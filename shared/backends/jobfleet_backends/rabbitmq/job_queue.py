@@ -43,7 +43,7 @@ class RabbitJobQueue:
     async def depths(self) -> Sequence[QueueDepth]:
         """Return the messages ready in each lane of each queue seen here; 0 if undeclared.
 
-        That somebody else has declared such a queue is seen within a minute.
+        A queue that another process has declared is seen within a minute.
         """
         return await self._rabbitmq.at_home(self._depths())
 

@@ -210,6 +210,6 @@ async def _close(connection: TolerantConnection) -> None:
 
 
 def _retrieve(task: asyncio.Task[object]) -> None:
-    """Keep asyncio from reporting an error that nobody waited for."""
+    """Keep asyncio from reporting an error that no task awaits."""
     if not task.cancelled():
         task.exception()

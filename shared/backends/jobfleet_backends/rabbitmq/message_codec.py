@@ -1,7 +1,7 @@
 """A job message as AMQP carries it: the request as JSON body, hints in headers.
 
-Whoever may publish can write any header. So a message of the fleet's own carries a code over body
-and hints (HMAC-SHA256). A message without a right code is read as a foreign publisher's.
+Any program that may publish can write any header. So a message of the fleet's own carries a code
+over body and hints (HMAC-SHA256). A message without a right code is read as a foreign publisher's.
 """
 
 from __future__ import annotations

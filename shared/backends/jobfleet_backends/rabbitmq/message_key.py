@@ -1,6 +1,6 @@
 """The key under the fleet's own messages.
 
-It stands in the storage, which somebody who may only write to the broker cannot read. So a worker
+It stands in the storage, which a user of the broker alone cannot read. So a worker
 can tell the fleet's messages from foreign ones, and trusts the hints of its own alone.
 """
 
@@ -63,7 +63,7 @@ class MessageKey:
             _log.warning(MESSAGE_KEY_UNKNOWN, error=str(error) or "no answer in time")
             return
         if found is None or len(found) != _KEY_BYTES:
-            # Anybody could sign with an empty key.
+            # Any publisher could sign with an empty key.
             self._key = None
             _log.warning(MESSAGE_KEY_UNKNOWN, error=f"{KEY_NAME} is not a key; remove this value")
             return

@@ -161,7 +161,7 @@ class PrefetchWindow:
             self._held.append((delivery, self._now()))
 
     async def end(self) -> list[Delivery]:
-        """Cancel the consumers, send what is held, return what nobody took."""
+        """Cancel the consumers, send what is held, return what was not taken."""
         await asyncio.gather(*(c.cancel() for channels in self._channels for c in channels))
         self._ended = True
         held = [delivery for delivery, _ in self._held]

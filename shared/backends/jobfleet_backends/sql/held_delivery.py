@@ -54,7 +54,7 @@ def held_deliveries(holder: Holder, rows: Iterable[tuple[Any, ...]]) -> list[Hel
     """Return the messages that a consumer has just taken.
 
     Args:
-        rows: number, body, hints, and how many deliveries nobody answered.
+        rows: number, body, hints, and how many deliveries were not answered.
     """
     return [
         HeldDelivery(

@@ -57,7 +57,7 @@ def decode_message(
 
 
 def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
-    # Whoever may write hints may write the trail too. A message without them is a foreign one.
+    # What may write hints may write the trail too. A message without them is a foreign one.
     is_own = "openingHash" in hints
     if not is_own:
         check_foreign_size(body)

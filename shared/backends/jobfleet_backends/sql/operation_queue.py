@@ -53,7 +53,7 @@ class OperationQueue:
         return future
 
     def post_soon(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """Queue an operation that nobody waits for: with the next one, or after 5 ms.
+        """Queue an operation that no caller waits for: with the next one, or after 5 ms.
 
         By itself it would be a transaction of its own, for which others would have to wait. The
         order of the calls is kept.
@@ -108,7 +108,7 @@ def deliver(answers: Iterable[Answer]) -> None:
     for loop, of_loop in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle, of_loop)
-        except RuntimeError:  # the loop has been closed: nobody waits any more
+        except RuntimeError:  # the loop has been closed: no task waits any more
             continue
 
 

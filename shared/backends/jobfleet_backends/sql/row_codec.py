@@ -25,7 +25,7 @@ from jobfleet_contracts.state import State, step_of
 
 Row = tuple[Any, ...]
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading a row raises that somebody has edited."""
+"""What reading a row raises that was edited by hand."""
 
 EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
@@ -134,7 +134,7 @@ def row_to_event(row: Row) -> Event:
 
 
 def row_to_event_or_stand_in(row: Row) -> Event:
-    """Somebody may have edited a row: one that cannot be read must not hide all others."""
+    """A row may have been edited by hand: one that cannot be read must not hide all others."""
     if not isinstance(row[1], int):
         return Event.unreadable(row[0], 0, f"its sequence is {row[1]!r}")
     try:

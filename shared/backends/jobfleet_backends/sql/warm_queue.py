@@ -36,7 +36,7 @@ class WarmQueue(Generic[T]):
             with self._turn:
                 if self._items:
                     return self._items.popleft()
-                # Under the lock: whoever queues an item from here on finds this thread.
+                # Under the lock: a thread that queues an item from here on finds this one.
                 awake = threading.Lock()
                 awake.acquire()
                 self._waiting.append(awake)

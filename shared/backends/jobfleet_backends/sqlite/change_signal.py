@@ -26,7 +26,7 @@ class ChangeSignal:
         self._seen = -1
 
     def changed(self) -> bool:
-        """Whether anybody committed since the last call; ``True`` at the first."""
+        """Whether a process committed since the last call; ``True`` at the first."""
         try:
             with self._held as connection:
                 (version,) = connection.execute("PRAGMA data_version").fetchone()

@@ -86,11 +86,11 @@ class Database:
         return self._writes.post(operation)
 
     def write_soon(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """Queue an operation that nobody waits for; it goes with the next one, or within 5 ms."""
+        """Queue an operation that no caller awaits; it goes with the next one, or within 5 ms."""
         return self._writes.post_soon(operation)
 
     def hurry(self) -> None:
-        """Somebody waits after all for what was to be written soon."""
+        """A caller waits after all for what was to be written soon."""
         self._writes.release()
 
     def read(self, operation: Operation[T]) -> asyncio.Future[T]:

@@ -33,7 +33,7 @@ def read_errors(connection: sqlite3.Connection, since: datetime, step: TimeStep)
     rows = connection.execute(_ERRORS, values).fetchall()
     found: list[ErrorGroup] = []
     for start, job_type, error, place, jobs, retried, first, last, message, job_id in rows:
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             group = ErrorGroup(
                 key=ErrorKey(job_type, error, place),
                 first_at=datetime.fromisoformat(first),

@@ -69,6 +69,6 @@ def count_ended(
     values = {"length": length, "since": format_time(since)[:length], "until": end}
     found: list[EndedCount] = []
     for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values):
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             found.append(EndedCount(start_of(start), State(state), jobs, timed, duration_ms))
     return found

@@ -17,7 +17,7 @@ import threading
 from types import TracebackType
 
 no_fork = threading.RLock()
-"""Whoever opens a connection holds it until the connection is registered."""
+"""A thread that opens a connection holds it until the connection is registered."""
 _open: set[ForkSafeConnection] = set()
 
 

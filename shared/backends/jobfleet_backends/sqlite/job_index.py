@@ -139,7 +139,7 @@ class SqliteJobIndex:
 
 
 class _Copy:
-    """A row that will be written; whoever awaits it makes it be written at once."""
+    """A row that will be written; awaiting it makes it be written at once."""
 
     def __init__(self, future: asyncio.Future[None], database: Database) -> None:
         self._future = future
@@ -184,6 +184,6 @@ def _hint(event: Event) -> Row:
 
 
 def _note_failure(future: asyncio.Future[Any]) -> None:
-    """Nobody has to await the copy; a failure is logged here and not by the event loop."""
+    """No caller has to await the copy; a failure is logged here and not by the event loop."""
     if not future.cancelled() and (error := future.exception()):
         _log.warning(INDEX_NOT_WRITTEN, error=str(error))

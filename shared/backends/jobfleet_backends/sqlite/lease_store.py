@@ -49,17 +49,17 @@ class SqliteLeaseStore:
             values = (lease_id, now + seconds, lock, lease_id, now)
             if connection.execute(statement, values).rowcount == 0:
                 _lease(connection, lock)
-                raise LeaseConflict(f"lock {lock} is leased by somebody else")
+                raise LeaseConflict(f"lock {lock} has another holder")
 
         await self._database.write(operation)
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
-        """Start the lease's time anew, even after it ran out if nobody leased since."""
+        """Start the lease's time anew, even after it ran out if it was not leased since."""
 
         def operation(connection: sqlite3.Connection) -> None:
             holder, _ = _lease(connection, lock)
             if holder != lease_id:
-                raise LeaseConflict(f"lock {lock} was released or leased by somebody else")
+                raise LeaseConflict(f"lock {lock} was released or has another holder")
             _set_lease(connection, lock, lease_id, self._boottime() + seconds)
 
         await self._database.write(operation)
@@ -78,7 +78,7 @@ class SqliteLeaseStore:
         )
 
     async def is_leased(self, lock: str) -> bool:
-        """Whether anybody holds the lock now."""
+        """Whether the lock is leased now."""
         statement = "SELECT 1 FROM locks WHERE lock = ? AND lease_id IS NOT NULL AND expires > ?"
         return await self._database.read(
             lambda connection: (

@@ -36,7 +36,7 @@ def read_run_times(connection: sqlite3.Connection, since: datetime) -> RunTimes:
     types: list[TypeTimes] = []
     rows = connection.execute(_TIMES, (begin,))
     for (start, job_type), found in groupby(rows, itemgetter(0, 1)):
-        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+        with suppress(ValueError):  # a row edited by hand must not hide all others
             moment = datetime.fromisoformat(f"{start}0").replace(tzinfo=UTC)
             counts = {
                 RunKind(kind): _histogram(each) for kind, each in groupby(found, itemgetter(2))

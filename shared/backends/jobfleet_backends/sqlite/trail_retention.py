@@ -81,7 +81,7 @@ class SqliteTrailRetention:
         await self._database.write(empty)
 
     async def check_rights(self) -> None:
-        """Whoever can open the file may write to it."""
+        """A process that can open the file may write to it."""
 
 
 def _forget(connection: sqlite3.Connection, tombstone: Row, last: int) -> None:

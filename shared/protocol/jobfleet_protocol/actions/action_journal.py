@@ -71,7 +71,7 @@ class ActionJournal:
     async def note(
         self, kind: ControlKind, *, by: str, reason: str = "", details: Mapping[str, Any]
     ) -> None:
-        """Note what somebody did at once, a pause for instance."""
+        """Note what an operator did at once, a pause for instance."""
 
         def decide(newest: ControlEntry | None) -> ControlDraft:
             state = {"open": _open(newest)}

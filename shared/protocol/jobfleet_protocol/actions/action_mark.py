@@ -43,7 +43,7 @@ class ActionMark:
 
 
 def data_of(by: str | None, reason: str, mark: ActionMark | None) -> dict[str, Any]:
-    """Return the data of an event that somebody asked for."""
+    """Return the data of an event that a caller asked for."""
     data: dict[str, Any] = {"by": by}
     if reason:
         data["reason"] = reason

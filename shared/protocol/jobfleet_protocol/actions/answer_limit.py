@@ -1,4 +1,4 @@
-"""How long somebody who asks for a change waits for the trail; the change itself goes on."""
+"""How long the caller of a change waits for the trail; the change itself goes on."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class BulkAction:
         count: how many jobs it has; ``next`` of them are done with.
         done, refused: jobs that it changed, and jobs that did not allow it or failed.
         batch: job ids and the sequences before the first try, of the batch under way.
-        stopping: somebody asked it to stop; the batch under way is finished.
+        stopping: it was asked to stop; the batch under way is finished.
     """
 
     action_id: str

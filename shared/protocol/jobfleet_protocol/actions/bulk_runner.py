@@ -90,7 +90,7 @@ class BulkRunner:
             try:
                 await self._run_alone(action_id)
             except (NotFound, ValueError, KeyError, TypeError) as error:
-                # A log that somebody has edited holds up no other action.
+                # A log that was edited by hand holds up no other action.
                 _log.warning(ACTION_HELD_UP, action=action_id, error=repr(error))
 
     async def _run_alone(self, action_id: str) -> None:

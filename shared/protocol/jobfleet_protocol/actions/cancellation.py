@@ -1,4 +1,4 @@
-"""Cancel: at once if nobody runs the job, else a request that the holder answers."""
+"""Cancel: at once if no worker runs the job, else a request that the holder answers."""
 
 from __future__ import annotations
 

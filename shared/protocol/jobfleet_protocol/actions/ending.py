@@ -184,7 +184,7 @@ class Ending:
             request: the job's, if the caller has it; else it is read from the trail.
         """
         if head.status == Status.ERASED:
-            request = None  # its result goes to nobody
+            request = None  # its result is not delivered
             await self.mark_in_group(head)
         elif request is None:
             request = await self._request_of(head.job_id)

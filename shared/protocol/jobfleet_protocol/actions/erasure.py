@@ -25,7 +25,7 @@ from jobfleet_contracts.errors import (
     InvalidRequest,
     UnknownJob,
 )
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import NAMELESS, Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
@@ -159,12 +159,12 @@ class Eraser:
                 )
             change = Change(
                 kind=Status.ERASED,
-                message=f"values erased by {by or 'somebody'}{behind_name(reason)}",
+                message=f"values erased by {by or NAMELESS}{behind_name(reason)}",
                 data={"reason": reason} | ({"by": by} if by else {}),
             )
             facts = replace(head.facts, job_name=head.facts.job_type)
             event = draft(head, facts, change, occurred_at=self._clock.now())
-            # The row first: without it nobody would complete what a crash leaves undone.
+            # The row first: without it no worker would complete what a crash leaves undone.
             await self._index.open(self.note_of(event))
             if await self._writer.append([event]) is None:
                 _log.info(ERASURE_BEGUN, job_id=job_id, by=by)

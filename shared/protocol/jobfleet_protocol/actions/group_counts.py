@@ -45,7 +45,7 @@ def root_partition(group_id: str) -> str:
 def mark_of(head: Event, index: int) -> tuple[str, str]:
     """Return the row key and the value of the mark that a member's newest event asks for.
 
-    A member that nobody can run again counts as dismissed: its values or its history are gone, or
+    A member that cannot run again counts as dismissed: its values or its history are gone, or
     it is a group that was cancelled. A group on hold would wait for it for ever.
     """
     row = f"{index}~{head.after.incarnation}"
@@ -95,7 +95,7 @@ def size_of(block: int, total: int | None) -> int:
 
 
 def is_bad(state: str) -> bool:
-    """Whether a member with such a mark neither completed nor was given up by somebody."""
+    """Whether a member with such a mark neither completed nor was given up by an operator."""
     return state not in (State.COMPLETED, DISMISSED)
 
 

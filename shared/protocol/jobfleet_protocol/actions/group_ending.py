@@ -1,6 +1,6 @@
 """How a group learns that its members have ended: marks, counts, and its own last event.
 
-Nobody counts up: each member inserts its mark, then reads. So at least the last one to insert sees
+No member counts up: each one inserts its mark, then reads. So at least the last one to insert sees
 all marks, and a repetition changes nothing.
 """
 
@@ -43,7 +43,7 @@ GROUP_ENDED = "group.ended"
 GROUP_CANCELLED = "group.cancel_requested"
 NOT_SEALED = "NotSealed"
 BY_POLICY = "onFailure"
-"""In the data of a ``CancelRequested`` that nobody asked for but a member that did not complete."""
+"""In the data of a ``CancelRequested`` that only a member asked for, since it did not complete."""
 MISSED_AT_ONCE = 100
 CANCELLED_UNSEALED_SECONDS = 60.0
 """How long a group whose cancel was asked for waits for its caller to seal it."""
@@ -92,7 +92,7 @@ async def total_of(head: Event, trail: _Rows) -> int | None:
 
 
 async def cancel_of(head: Event, trail: _Rows) -> Event | None:
-    """Return the event that asked for the cancel of an open group; ``None``: nobody did."""
+    """Return the event that asked for the cancel of an open group; ``None``: there is none."""
     if not head.after.cancel_requested:
         return None
     return await _newest_of(Status.CANCEL_REQUESTED, head, trail)
@@ -142,7 +142,7 @@ class GroupEnding:
         row, state = mark_of(head, index)
         await self._marks.insert(block_partition(group_id, block), row, state)
         # Both reads come after the insert: read before it, the seal or the mark of the last other
-        # member may be missed, and nobody looks again.
+        # member may be missed, and no worker looks again.
         group = await self._trail.newest(group_id)
         if group is None or group.after.state.is_terminal:
             return None

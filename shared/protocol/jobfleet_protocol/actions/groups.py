@@ -164,7 +164,7 @@ class Groups:
         Raises:
             UnknownJob: there is no such group.
             ActionRefused: it has ended, or it is sealed with fewer members.
-            InvalidRequest: the job is one that nobody may submit, or the place is none.
+            InvalidRequest: the job is one that no caller may submit, or the place is none.
             BodyConflict: another job stands at this place.
             BackendUnavailable: the trail did not answer in 8 s; submit it again.
         """
@@ -201,7 +201,7 @@ class Groups:
         done = await submit(request, by or f"group {group_id}")
         if refusal is None:
             await self._note_news(head, index)
-        # Read behind the insert: whoever cancels the members meanwhile may have missed this one.
+        # Read behind the insert: a cancel of the members meanwhile may have missed this one.
         group = await self._head(group_id)
         is_cancelled = group.after.cancel_requested or group.after.state is State.CANCELLED
         if is_cancelled and not done.state.is_terminal:

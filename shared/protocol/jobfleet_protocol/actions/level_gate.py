@@ -58,7 +58,7 @@ class LevelGate:
             return
         named = self._field(request, level)
         await self._used.raise_to(level, by=by or NAMELESS, reason=f"a job with {named}")
-        # Not before the level is noted: a worker that starts in between would be seen by nobody.
+        # Not before the level is noted: no process would see a worker that starts in between.
         await self._check(request, level)
 
     async def _check(self, request: JobRequest, level: int) -> None:

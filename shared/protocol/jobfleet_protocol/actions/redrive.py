@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import NAMELESS, Event
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.reason import behind_name
@@ -114,7 +114,7 @@ class Redriver:
                 raise ActionRefused(f"job {job_id} is not in the dead-letter list")
             change = Change(
                 kind=Status.DISMISSED,
-                message=f"dismissed by {by or 'somebody'}{behind_name(reason)}",
+                message=f"dismissed by {by or NAMELESS}{behind_name(reason)}",
                 data=data_of(by, reason, mark),
             )
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
@@ -156,7 +156,7 @@ class Redriver:
                 )
             change = Change(
                 kind=Status.REDRIVEN,
-                message=f"redriven by {by or 'somebody'}{behind_name(reason)}",
+                message=f"redriven by {by or NAMELESS}{behind_name(reason)}",
                 data=data_of(by, reason, mark),
             )
             # Before the row is sent: see `reopen_if_slow`.

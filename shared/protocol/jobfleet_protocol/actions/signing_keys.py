@@ -1,7 +1,7 @@
 """Signatures under callbacks, ours and other people's: Standard Webhooks, and a plain HMAC.
 
 Third parties sign what they send us with the secret itself. What we send is signed with a key
-derived from it, so that nothing that we sign can be sent back to us as somebody's result.
+derived from it, so that nothing that we sign can be sent back to us as a third party's result.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SigningKeys:
         }
 
     def address_token(self, job_id: str, incarnation: int) -> str:
-        """Return what the callback address of one incarnation carries; nobody else can tell it.
+        """Return what one incarnation's callback address carries; it cannot be computed elsewhere.
 
         A signed body says nothing of incarnations. Without the token, one that was sent for the
         first could be sent again to end the second. Without a secret it is empty.
@@ -120,7 +120,7 @@ class SigningKeys:
 
 
 class StreamedSignature:
-    """Checks the signature of a body that nobody keeps.
+    """Checks the signature of a body that is not kept.
 
     Args:
         macs: one of each secret, with what precedes the body.

@@ -71,8 +71,8 @@ class Submitted:
     """The stored job; ``created`` is false if the job existed before this submit.
 
     Attributes:
-        warning: open jobs of the same lock key allow another number at a time, or nobody has set
-            a limit that the job names.
+        warning: open jobs of the same lock key allow another number at a time, or a limit
+            that the job names is not set.
         transaction: the submitter's own; the job exists only if it commits.
     """
 
@@ -129,7 +129,7 @@ async def reopen_if_slow(index: JobIndex, clock: Clock, opening: Event, *, since
     """Write the open row again where its event stood only after more than ten minutes.
 
     The rescuer may have removed the row meanwhile. Nothing may be published or answered before
-    it stands again: the rescuer finds the job by it, and nobody else would.
+    it stands again: the rescuer finds the job by it, and nothing else would.
 
     Args:
         opening: the event that opens the incarnation; it is in the trail.
@@ -340,7 +340,7 @@ class Submitter:
             found = await self._trail.read(request.job_id, 1)
             if found is None:
                 raise
-            submitted = await self._same_job(request, found)  # accepted before, whoever runs now
+            submitted = await self._same_job(request, found)  # accepted before, whatever runs now
         else:
             submitted = await self._submit(request, clear, by)
         # Again, now that event 1 stands. Otherwise a mover could have copied the trail in between,
@@ -349,7 +349,7 @@ class Submitter:
         return submitted
 
     async def _known(self, request: JobRequest) -> Submitted:
-        """Find the job under an internal id; nobody may begin one there."""
+        """Find the job under an internal id; no caller may begin one there."""
         found = await self._trail.read(request.job_id, 1)
         if found is None:
             raise InvalidRequest(
@@ -449,7 +449,7 @@ class Submitter:
         )
 
     async def _unset_limits(self, request: JobRequest) -> str | None:
-        """Return a warning if nobody has ever set a limit that the job names.
+        """Return a warning if a limit that the job names was never set.
 
         The log may not answer in time; then there is no warning.
         """
@@ -466,7 +466,7 @@ class Submitter:
         if not unset:
             return None
         return (
-            f"nobody has set limit {', '.join(unset)}, so the job waits: "
+            f"limit {', '.join(unset)} is not set, so the job waits: "
             f"jobfleet limits set {unset[0]} --slots N, or correct the job"
         )
 

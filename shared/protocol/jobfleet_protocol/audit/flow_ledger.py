@@ -106,7 +106,7 @@ class FlowLedger:
                 following = successor_id(job_id, number, event.after.incarnation)
                 if not _is_due(step.get("when", "success"), event.after.state):
                     self._undue[following] = _place(event)
-                elif is_erased:  # its result goes to nobody, and may have gone before
+                elif is_erased:  # its result is not delivered, and may have gone before
                     self._erased.add(following)
                 else:
                     self._due[following] = _place(event)
@@ -245,7 +245,7 @@ def _request(history: Sequence[Event]) -> Mapping[str, Any] | None:
 
 
 def _is_readable(request: Mapping[str, Any]) -> bool:
-    """Whether what says of other jobs has its form; somebody may have changed the stored row."""
+    """Whether what says of other jobs has its form; the stored row may have been changed."""
     match request.get("follows"), request.get("member"), request.get("then") or []:
         case (
             None | {"jobId": str()},

@@ -1,7 +1,7 @@
 """Heads: the newest hash of each job, kept elsewhere, against which a stored trail is compared.
 
 The chain alone shows a changed row. It does not show three things: rows missing at the end, a
-missing job, and a tail that somebody wrote anew with hashes that fit. A head of an earlier time
+missing job, and a tail that was written anew with hashes that fit. A head of an earlier time
 does.
 """
 

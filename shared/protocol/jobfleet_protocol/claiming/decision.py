@@ -42,7 +42,7 @@ class LockView:
             or the first lock slot of its lock key.
         lock_slots: the job needs one of these locks; if ``lock`` is a lock slot, it is among them.
         worker_id: the worker that decides.
-        attempt: whether this worker holds ``lock``, another one does, or nobody has asked.
+        attempt: whether this worker holds ``lock``, another one does, or the claim has not asked.
         holder_lives: the lock on which a running job rests is leased by another worker.
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
@@ -136,7 +136,7 @@ class Wait:
 class Busy:
     """This worker holds no lock for the job: try later.
 
-    Another job holds it, or another worker is claiming this job, or nobody has asked for it.
+    Another job holds it, or another worker is claiming this job, or no claim has asked for it.
     """
 
     lock: str
@@ -195,7 +195,7 @@ def decide(head: Event, message: JobMessage, view: LockView, now: datetime) -> D
                 return Attended(head)
             if not view.is_held:
                 return Busy(view.lock, head)
-            # Whoever holds the lock of a running job has proved that its holder is gone. Another
+            # The worker that holds a running job's lock has proved that its holder is gone. Another
             # lock slot proves nothing: a renewal under way can still revive the holder's view.
             held = head.after.lock
             if held is not None and held != view.lock and held in view.lock_slots:
@@ -234,7 +234,7 @@ def _about_a_waiting_job(
 ) -> Decision:
     if head.facts.job_type == GROUP_TYPE:
         return Attended(head)  # its members end it, or the rescuer
-    # The deadline comes first: a job that nobody sends any more must end all the same.
+    # The deadline comes first: a job that no worker sends any more must end all the same.
     if head.after.due_at is not None and head.after.due_at <= now:
         timed_out = Change(kind=Status.TIMED_OUT, message="no callback came in time")
         return Finish(head, [timed_out])
@@ -245,7 +245,7 @@ def _about_a_waiting_job(
     if view.pause is not None and not head.after.cancel_requested:
         return Paused(head, view.pause)
     if view.lock == job_lock(head.job_id):
-        # Its sender holds this lock while it sends. A lock that nobody has asked for proves no
+        # Its sender holds this lock while it sends. A lock that was not asked for proves no
         # sender: with the message dropped here the request would not be sent.
         if view.attempt is LockAttempt.REFUSED:
             return Attended(head)

@@ -68,7 +68,7 @@ class LockLeases:
             is_new: the lock probably does not exist yet: create it first.
 
         Raises:
-            LeaseConflict: somebody else holds it.
+            LeaseConflict: another holder has it.
         """
         while True:
             sent_at = self._clock.boottime()

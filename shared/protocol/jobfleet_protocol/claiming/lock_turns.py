@@ -39,7 +39,7 @@ class TurnNote:
 
     @classmethod
     def of(cls, note: Mapping[str, str]) -> TurnNote | None:
-        """Read the note, ``None`` if nobody has had a turn yet."""
+        """Read the note, ``None`` if no job has had a turn yet."""
         if "turn" not in note:
             return None
         return cls(int(note["turn"]), note["job"], int(note["epoch"]))
@@ -149,7 +149,7 @@ class LockTurns:
         after = named.after
         if after.state.is_terminal or after.state is State.WAITING:
             return True  # no claim can follow; a waiting job rests on its own lock
-        # Whoever wrote the note had seen that nobody runs the job in the epoch before. That claim
+        # The note's writer had seen that no worker runs the job in the epoch before. That claim
         # may still be on its way, so it must be refused, whatever the job last rested on.
         in_flight = after.epoch < note.epoch
         rests_here = after.lock == lock or any(held.lock == lock for held in after.locks)

@@ -110,7 +110,7 @@ class TrailClaim:
             must_read = True
             if view.own is None:
                 if await self._opening.write(message) is None:
-                    raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
+                    raise LeaseConflict(f"job {message.request.job_id} was begun by another worker")
                 continue
             for known in (view.own, view.named):
                 if known is not None and not known.is_readable:

@@ -1,7 +1,7 @@
 """The seal of a fleet that is moved: how a process knows that there is none.
 
 A mover seals the fleet and copies the trail :data:`SETTLED_SECONDS` later. No process may
-acknowledge anything that the copy lacks. So whoever appends an event looks for the seal *after* the
+acknowledge anything that the copy lacks. So each writer of an event looks for the seal *after* the
 event stands, and relies on an earlier look only while that is younger than :data:`KNOWN_SECONDS`.
 Then the event stood before the seal was older than that, and the copy, which began later, has it.
 """
@@ -118,7 +118,7 @@ class FleetSeal:
     async def check(self) -> None:
         """Return if the fleet was not sealed :data:`KNOWN_SECONDS` ago; waits through outages.
 
-        Call it before something is begun, and again after its event stands and before anybody is
+        Call it before something is begun, and again after its event stands and before any caller is
         told so, or anything is done on the strength of it.
 
         Raises:

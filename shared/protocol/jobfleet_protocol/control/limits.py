@@ -51,7 +51,7 @@ class Limits:
         """Return one limit.
 
         Raises:
-            UnknownLimit: nobody has set it, or it was removed.
+            UnknownLimit: it was never set, or was removed.
         """
         check_control_name(name, what="limit")
         newest = await self._control_log.newest(ControlSubject.LIMIT, name)
@@ -98,7 +98,7 @@ class Limits:
         """End a limit: jobs that name it start as if they did not.
 
         Raises:
-            UnknownLimit: nobody has set it, or it was removed.
+            UnknownLimit: it was never set, or was removed.
         """
         decide = partial(limit_state.remove_limit, name=name, by=by, reason=reason)
         await self._change(name, decide)

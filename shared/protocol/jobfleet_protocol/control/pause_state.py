@@ -57,7 +57,7 @@ class Pause:
     def of(cls, entry: ControlEntry | None) -> Pause | None:
         """Return the pause in force after an entry, ``None`` if there is none.
 
-        An entry that cannot be read pauses too: nothing starts until somebody resumes.
+        An entry that cannot be read pauses too: nothing starts until it is resumed.
         """
         if entry is None:
             return None
@@ -96,7 +96,7 @@ class Pause:
 
     @property
     def until_text(self) -> str:
-        """Say when it ends, in the one form of all texts and pages; empty: somebody resumes it."""
+        """Say when it ends, in the one form of all texts and pages; empty if it has no end."""
         return "" if self.until is None else f" until {self.until:%Y-%m-%d %H:%M} UTC"
 
     @property

@@ -301,7 +301,7 @@ def split_due(state: ScheduleState, now: datetime) -> tuple[DueTicks, list[datet
 
 
 def skip_missed(newest: ControlEntry, missed: DueTicks) -> ControlDraft:
-    """Return the entry that nobody fired these ticks in time."""
+    """Return the entry that says that these ticks were not fired in time."""
     return _skip(newest, missed.ticks, {"reason": "missed", "complete": missed.complete})
 
 
@@ -344,8 +344,8 @@ def schedule_of_job(
 ) -> tuple[str, str | None] | None:
     """Return name and tick of the schedule that made a job, ``None`` for other jobs.
 
-    The job's context says it, and anyone may write that; its id proves it, since no submitter
-    can have an id of that kind.
+    The job's context says it, which any submitter may write; its id proves it, since no submitted
+    job can have an id of that kind.
     """
     name, tick = (context or {}).get("scheduleName"), (context or {}).get("scheduledFor")
     if not isinstance(name, str):

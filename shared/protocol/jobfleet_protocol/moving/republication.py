@@ -55,9 +55,9 @@ class Republication:
         self._pauses = pauses
 
     async def run(self) -> int:
-        """Publish each open job that somebody may work on now; return how many were published.
+        """Publish each open job that a worker may run now; return how many were published.
 
-        What the broker does not confirm, or nobody can read, is left to the rescuer. What was
+        What the broker does not confirm, or cannot be read, is left to the rescuer. What was
         published by an earlier call is not published again.
         """
         published, some = 0, list[OpenRow]()
@@ -90,14 +90,14 @@ class Republication:
         try:
             message = await message_of(opening, head, self._payloads, self._clock.now())
         except (DataMissing, LookupError, TypeError, ValueError) as error:
-            # One stored request that nobody can read must not keep the others from running.
+            # One unreadable stored request must not keep the others from running.
             _log.error(NOT_PUBLISHED, job_id=head.job_id, error=type(error).__name__)
             return False
         return await self._publication.try_to_send(message, head)
 
     def _may_go(self, head: Event) -> bool:
         if head.facts.job_type == GROUP_TYPE:
-            return False  # nobody claims a group: its members end it, or the rescuer
+            return False  # no worker claims a group: its members end it, or the rescuer
         if head.after.state is State.WAITING and head.after.sent:
             return False  # the third party answers, or the rescuer sees to the deadline
         held = self._pauses.holding_job(head) is not None

@@ -1,6 +1,6 @@
 """One event as a line of ``audit export``: all columns of its row, and its hashes.
 
-A masked line has no salt: nobody can check a guess of what it hides. Its ``hash`` can be computed
+A masked line has no salt: a guess of what it hides cannot be checked. Its ``hash`` can be computed
 anew from its other columns, so that the linkage of a masked export can be checked.
 """
 

@@ -96,7 +96,7 @@ class FleetFacts:
         longest_queued: the job of each queue that waits longest; ``queued``: how many wait.
         deferred_types: how many of some deferred and queued jobs have which type.
         late: since when the oldest tick of a schedule is due, by name; only late ones.
-        held: groups that wait only for somebody to see to members that did not complete.
+        held: groups that wait only for an operator to see to members that did not complete.
         broker: why the queues could not be read; empty if they were.
     """
 
@@ -131,7 +131,7 @@ class FleetVerdict:
     """The problems, worst first, and the fleet in one sentence.
 
     Attributes:
-        tone: ``bad``, ``warning``, ``good``, or ``idle`` if nobody works and nothing waits.
+        tone: ``bad``, ``warning``, ``good``, or ``idle`` if no worker is alive and nothing waits.
         facts: what it rests on.
     """
 
@@ -150,7 +150,7 @@ class FleetVerdict:
 
 
 def fleet_verdict(facts: FleetFacts) -> FleetVerdict:
-    """Return what somebody woken at night has to read first."""
+    """Return what an operator who is woken at night has to read first."""
     found: list[Problem] = []
     for rule in _RULES:
         found += _capped(list(rule(facts)))

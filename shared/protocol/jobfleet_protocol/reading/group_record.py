@@ -53,7 +53,7 @@ class GroupRecord:
 
     @property
     def is_cancelling(self) -> bool:
-        """Whether somebody asked for a cancel that has not ended the group yet."""
+        """Whether a cancel was requested that has not ended the group yet."""
         return self.job.newest.after.cancel_requested
 
     @property
@@ -95,7 +95,7 @@ class MemberRecord:
     """One member of a group.
 
     Attributes:
-        newest: its last event, masked; ``None``: nobody has submitted it yet.
+        newest: its last event, masked; ``None``: it is not submitted yet.
         counted: the state by which the group counts it; ``None``: it has not ended.
     """
 

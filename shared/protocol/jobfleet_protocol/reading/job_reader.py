@@ -252,7 +252,7 @@ class JobReader:
         removed = is_tombstone(opening)
         if found.type == CALLBACK_TYPE and (removed or found.payload == wanted):
             return None
-        return f"nobody delivers the result: another job has the id {callback_id} of its delivery"
+        return f"the result is not delivered: another job has the id {callback_id} of its delivery"
 
     def _shown(self, events: Sequence[Event]) -> list[Event]:
         return [shown(event, self._coder) for event in events]

@@ -54,7 +54,7 @@ class JobRecord:
         last_error: ``{"type","message","traceback"}`` of the last failure that ``lifecycle`` shows.
         last_response: the last answer of an HTTP target, after failures too.
         checkpoint: the last one of this incarnation that ``events`` show.
-        callback_conflict: why nobody delivers the result, where another job has the id of the job
+        callback_conflict: why the result is not delivered, where another job has the id of the job
             that should.
     """
 
@@ -137,7 +137,7 @@ class JobRecord:
 
     @property
     def schedule(self) -> tuple[str, str | None] | None:
-        """Name and tick of the schedule that made it; ``None``: somebody submitted it."""
+        """Name and tick of the schedule that made it; ``None``: a caller submitted it."""
         context = None if self.request is None else self.request.context
         return schedule_of_job(self.newest.job_id, context)
 

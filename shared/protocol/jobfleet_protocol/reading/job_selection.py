@@ -34,7 +34,7 @@ async def find_jobs(reader: JobIndexReader, query: JobQuery | None) -> Sequence[
 async def find_expected(
     reader: JobIndexReader, query: JobQuery | None, expected: int
 ) -> Sequence[str]:
-    """Return the ids of the jobs, if they are as many as somebody saw who now wants to act.
+    """Return the ids of the jobs, if they are as many as the caller saw who now wants to act.
 
     Raises:
         ActionRefused: it finds another number, or over 10,000.

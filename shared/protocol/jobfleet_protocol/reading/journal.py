@@ -51,7 +51,7 @@ _VERBS = {
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One thing that somebody did.
+    """One thing that an operator did.
 
     Attributes:
         action: the action on many jobs that it began, as it stands now.
@@ -101,7 +101,7 @@ class ActionFilter:
         )
 
     def is_by(self, name: str) -> bool:
-        """Whether somebody of this name is meant."""
+        """Whether an operator of this name is meant."""
         return self.by.casefold() in name.casefold()
 
 
@@ -109,14 +109,14 @@ EVERYTHING = ActionFilter()
 
 
 def verb_of(entry: ControlEntry) -> Verb | None:
-    """Return what somebody did; ``None`` for kinds that a newer release wrote."""
+    """Return what an operator did; ``None`` for kinds that a newer release wrote."""
     if entry.kind is ControlKind.CHANGED and "jobId" in entry.details:
         return Verb.RUN  # one job, though its queue or type is paused
     if entry.kind is not ControlKind.ASKED:
         return _VERBS.get(entry.kind)
     try:
         return Verb(entry.details.get("action", ""))
-    except ValueError:  # somebody has edited the log
+    except ValueError:  # the log was edited by hand
         return None
 
 
@@ -160,7 +160,7 @@ async def _shown(kept: Sequence[ControlEntry], actions: BulkActions) -> Sequence
             return JournalEntry(entry, None)
         try:
             return JournalEntry(entry, await actions.find(action_id))
-        except (NotFound, ValueError, KeyError, TypeError):  # somebody has edited its log
+        except (NotFound, ValueError, KeyError, TypeError):  # its log was edited by hand
             return JournalEntry(entry, None)
 
     return await asyncio.gather(*map(one, kept))

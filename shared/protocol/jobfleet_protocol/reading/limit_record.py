@@ -100,7 +100,7 @@ class LimitReader:
         """Return one limit.
 
         Raises:
-            UnknownLimit: nobody has set it, or it was removed.
+            UnknownLimit: it was never set, or was removed.
         """
         limit = await self._limits.get(name)
         leased = await self._locks.leased(limit_prefix(name))

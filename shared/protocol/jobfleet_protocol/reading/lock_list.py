@@ -47,7 +47,7 @@ class LockHolder:
 
 @dataclass(frozen=True, slots=True)
 class ListedLock:
-    """A lock key that somebody holds or waits for.
+    """A lock key that a job holds or waits for.
 
     Attributes:
         slots: how many jobs may hold it at once.

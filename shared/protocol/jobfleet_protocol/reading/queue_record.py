@@ -162,7 +162,7 @@ class QueueReader:
         ]
 
     async def warning_of(self, subject: ControlSubject, name: str) -> str | None:
-        """Return what to tell whoever pauses this queue or type: no live worker has to do with it.
+        """Return the warning of a pause whose queue or type no live worker serves.
 
         The name may be mistyped. ``None`` if a worker has, or if the directory was not read.
         """

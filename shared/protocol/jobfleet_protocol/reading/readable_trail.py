@@ -1,6 +1,6 @@
 """The trail for readers: a row that cannot be read is shown as such, and hides no other row.
 
-Writers use the trail itself, which raises: nobody may decide on top of a row that it cannot read.
+Writers use the trail itself, which raises: none may decide on top of a row that it cannot read.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def history_json(entry: ControlEntry, changes: Sequence[FieldChange]) -> dict[st
 def _tick(details: Mapping[str, Any]) -> str | None:
     try:
         return format_optional_time(parse_optional_time(text_in(details, "tick")))
-    except ValueError:  # somebody has edited the log
+    except ValueError:  # the log was edited by hand
         return None
 
 

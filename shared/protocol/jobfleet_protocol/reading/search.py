@@ -93,7 +93,7 @@ def _few_words(search: str, field: str) -> list[Word]:
 
 
 def words(search: str) -> Iterator[Word]:
-    """Yield the words of a search; a quote that nobody closes ends with the text."""
+    """Yield the words of a search; an unclosed quote ends with the text."""
     place = 0
     while place < len(search):
         if search[place].isspace():

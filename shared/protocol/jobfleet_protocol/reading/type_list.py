@@ -1,4 +1,4 @@
-"""All job types with their figures, in the order that somebody asks for."""
+"""All job types with their figures, in the order that the caller asks for."""
 
 from __future__ import annotations
 

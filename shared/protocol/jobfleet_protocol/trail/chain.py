@@ -8,7 +8,7 @@ A row has three hashes, each the SHA-256 in hex:
   columns in the order of :func:`_columns`, ``data_hash`` and ``text_hash``.
 
 So name, message and data can be erased later together with the salt. The digests stay, and the
-chain stays whole. Without the salt nobody can guess a short value from its digest.
+chain stays whole. Without the salt a short value cannot be guessed from its digest.
 """
 
 from __future__ import annotations

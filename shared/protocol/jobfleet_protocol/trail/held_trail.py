@@ -22,7 +22,7 @@ class HeldTrail:
 
     Attributes:
         head: the newest event that this holder knows.
-        on_moved: called with the newest event if somebody else has written.
+        on_moved: called with the newest event if another writer has written.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class HeldTrail:
     async def write(self, decide: DecideChanges, *, last: bool = False) -> Event:
         """Append what ``decide`` makes of the newest event.
 
-        Where somebody wrote beside the holder (a cancel request), it decides anew on that event.
+        If another writer wrote beside the holder (a cancel request), it decides anew on that event.
 
         Args:
             decide: the changes to write, consecutive and in one transaction; none: nothing is to

@@ -48,7 +48,7 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
     if not is_stored_apart(event):
         return event
     name = event.data["blob"]
-    # Another job's value, or the fleet's key, must not be read by a row that somebody made up.
+    # Another job's value, or the fleet's key, must not be read by a forged row.
     is_own = isinstance(name, str) and name.startswith(f"{event.job_id}/")
     body = await payloads.get(name) if is_own else None
     if body is None:

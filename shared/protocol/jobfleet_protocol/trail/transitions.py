@@ -198,7 +198,7 @@ def _changes(
             return _ended(before, kind)
         case Status.DISMISSED:
             return {"dismissed": True}
-        case Status.ERASED:  # nobody can redrive it, so it leaves the dead-letter list
+        case Status.ERASED:  # it cannot be redriven, so it leaves the dead-letter list
             return {"dismissed": before.dismissed or before.state in DEAD}
         case _:
             return {}

@@ -36,7 +36,7 @@ CANCEL = Button(
     JobAction.CANCEL,
     "Cancel",
     "Cancel this job?",
-    "A running handler is asked to stop; a job that nobody runs ends at once.",
+    "A running handler is asked to stop; a job that no worker runs ends at once.",
     danger=True,
     asks_why="optional",
 )

@@ -32,7 +32,7 @@ class JobSituation:
         reason: the newest event's message if it tells why (a deferral, an error).
         held_by: members that keep a group open though all have ended.
         pause: what keeps the job from starting, if queue or type is paused.
-        workers_alive: how many workers serve this job's queue; ``None`` if nobody asked.
+        workers_alive: how many workers serve this job's queue; ``None`` if that was not read.
     """
 
     now: datetime

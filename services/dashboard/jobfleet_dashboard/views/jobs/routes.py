@@ -93,7 +93,7 @@ async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
 
 
 async def _counts(services: Services, chosen: JobFilter) -> Mapping[State, int] | None:
-    """Return jobs per state; ``None`` if the filter keeps some out, which nobody counts."""
+    """Return jobs per state; ``None`` if the filter keeps some out: those are not counted."""
     return (await services.census.read()).counts if chosen.only_states else None
 
 

@@ -1,4 +1,4 @@
-"""Completions of a search that somebody types: the whole search, with its last word completed."""
+"""Completions of a search as it is typed: the whole search, with its last word completed."""
 
 from __future__ import annotations
 

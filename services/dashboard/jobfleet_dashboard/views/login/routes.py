@@ -55,7 +55,7 @@ def _form(request: Request, back: str, problem: str | None = None, status: int =
 def _came_over_https(request: Request) -> bool:
     """Whether the browser used https, as it says itself in ``Origin``.
 
-    TLS ends at the proxy, whose ``X-Forwarded-`` headers anybody may send. A client that lies
+    TLS ends at the proxy, whose ``X-Forwarded-`` headers any client may send. A client that lies
     in ``Origin`` only gets a cookie that it will not send back.
     """
     origin = request.headers.get("origin", "")
@@ -63,7 +63,7 @@ def _came_over_https(request: Request) -> bool:
 
 
 def _own_path(address: str) -> str:
-    """Return the address if it is a path of this site, else ``/``: nobody is sent elsewhere."""
+    """Return the address if it is a path of this site, else ``/``: no login leads elsewhere."""
     parts = urlsplit(address)
     stays = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if stays and not parts.netloc and address.isprintable() else "/"

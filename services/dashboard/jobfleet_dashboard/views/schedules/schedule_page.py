@@ -228,5 +228,5 @@ def _entry_text(entry: ControlEntry) -> str:
         return "the job before it had not ended"
     count = details.get("count", 1)
     first = details.get("first")
-    ticks = f"{count:,} ticks since {first}" if count > 1 and first else "nobody fired it in time"
+    ticks = f"{count:,} ticks since {first}" if count > 1 and first else "it was not fired in time"
     return f"missed: {ticks}"

@@ -57,7 +57,7 @@ class EntityTable:
         await self._write(operation, lambda: client.upsert_entity(entity, **how))
 
     async def replace(self, operation: str, entity: Entity, *, etag: str) -> None:
-        """Replace one row as it was read; refused with 412 where somebody has changed it since."""
+        """Replace one row as it was read; refused with 412 if it was changed since."""
         client = self._client
         how: dict[str, Any] = {
             "etag": etag,
@@ -82,7 +82,7 @@ class EntityTable:
         await self._write(operation, lambda: client.delete_entity(partition, row, **how))
 
     async def sweep(self, operation: str, entity: Row) -> None:
-        """Delete a row that was read, unless somebody has touched or deleted it since."""
+        """Delete a row that was read, unless it was changed or deleted since."""
         try:
             await self.delete(
                 operation,

@@ -110,7 +110,7 @@ def changed_at(row: Row) -> datetime | None:
 
 
 def etag_of(row: Row) -> str:
-    """Return what a row read with all its columns is known by until somebody changes it."""
+    """Return what a row read with all its columns is known by until it is changed."""
     return str(row.get("odata.etag") or f"W/\"datetime'{quote(row['Timestamp'])}'\"")
 
 

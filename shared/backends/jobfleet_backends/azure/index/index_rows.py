@@ -44,7 +44,7 @@ from jobfleet_contracts.job_locks import locks_after, locks_of_text, locks_to_te
 from jobfleet_contracts.state import State, step_of
 
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidRequest)
-"""What reading a row raises that somebody has edited."""
+"""What reading a row raises that was edited by hand."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 9_999_999_999_999_999

@@ -37,12 +37,12 @@ class Pace:
     because all slots of the worker wait for these rows.
 
     Attributes:
-        awaited: at the latest, where somebody waits.
-        lonely: at the latest, if nobody does.
-        quiet: where somebody waits, how many usual gaps between two rows of any shard must pass
+        awaited: at the latest, where a caller waits.
+        lonely: at the latest, if none does.
+        quiet: where a caller waits, how many usual gaps between two rows of any shard must pass
             without one; at most ``awaited``.
-        awaited_rows: enough where somebody waits: at 4 to 5 rows a job 0.2 requests each.
-        lonely_rows: enough if nobody does.
+        awaited_rows: enough where a caller waits: at 4 to 5 rows a job 0.2 requests each.
+        lonely_rows: enough if none does.
     """
 
     awaited: float = 0.25
@@ -107,7 +107,7 @@ class IndexShard:
         self._put({"PartitionKey": self._partition, "RowKey": row_key}, None)
 
     def hurry(self) -> None:
-        """Somebody waits for what was wished for until now."""
+        """A caller waits for what was wished for until now."""
         if self._stored < self._ordinal:
             self._is_awaited = True
             self._due.set()

@@ -45,7 +45,7 @@ class OtherShards(BackendForbidden):
 class IndexTable(EntityTable):
     """Compares the number of shards with the stored one before its first request.
 
-    A process that used another number would look for rows, and write them, where nobody else does.
+    A process that used another number would read and write rows where no other process does.
     """
 
     def __init__(self, *, shards: Shards, **parts: Any) -> None:

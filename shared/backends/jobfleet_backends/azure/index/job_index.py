@@ -70,7 +70,7 @@ class AzureJobIndex:
     async def _revive(self, entity: dict[str, Any]) -> None:
         """Where only a late hint stands in the place of the row, make it one.
 
-        A row without its event counts as opened now: nobody who has read it may discard it.
+        A row without its event counts as opened now: a reader of the older row may not discard it.
         """
         keys = entity["PartitionKey"], entity["RowKey"]
         known = await self._table.get("index.open", *keys)
@@ -189,7 +189,7 @@ class AzureJobIndex:
 
 
 class _Storing:
-    """What was wished for until now; whoever awaits it makes it be written sooner."""
+    """What was wished for until now; awaiting it makes it be written sooner."""
 
     def __init__(self, shards: Sequence[IndexShard]) -> None:
         self._shards = shards

@@ -40,7 +40,7 @@ def end_process(*, seconds: float) -> None:
 def _end_idle_pools() -> None:
     """Let threads of thread pools end that have nothing to do, as the interpreter does at its end.
 
-    A module may keep a pool for all of its jobs: that is no thread that somebody left.
+    A module may keep a pool for all of its jobs: no handler left these threads.
     """
     with pools._global_shutdown_lock:
         pools._shutdown = True

@@ -185,7 +185,6 @@ SHOWN_BY = {
     "worker/run/message_claims.py": "worker/test_deliveries.py",
     "worker/run/message_source.py": "worker/test_pauses.py",
     "worker/run/rate_gate.py": "worker/test_rates.py",
-    "worker/run/retry_policy.py": "worker/test_handlers.py",
     "worker/run/run_lease.py": "worker/test_lease_keeper.py",
     "worker/run/run_parts.py": "worker/test_way_to_the_handler.py",
     "worker/run/unclaimed_messages.py": "worker/test_deliveries.py",

@@ -13,7 +13,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.claiming import lock_turns
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
-from jobfleet_worker.run.attempt_limits import AttemptLimits
+from jobfleet_worker.run.start_terms import HandlerTerms
 from tests.simulation.emphases import MANY_FAULTS
 from tests.simulation.known import Known
 
@@ -36,10 +36,10 @@ def a_lone_takeover() -> AbstractContextManager[Any]:
 def a_claim_without_the_limit() -> AbstractContextManager[Any]:
     """The claiming worker does not write into Started that the job must not run twice."""
 
-    def always(_self: AttemptLimits, _request: JobRequest) -> int:
+    def always(_self: HandlerTerms, _request: JobRequest) -> int:
         return MAX_TAKEOVERS
 
-    return patch.object(AttemptLimits, "takeovers", always)
+    return patch.object(HandlerTerms, "takeovers", always)
 
 
 _ONCE = MANY_FAULTS | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}

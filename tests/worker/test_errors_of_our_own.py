@@ -23,7 +23,7 @@ from tests.worker.workshop import LEASE_SECONDS, Workshop
 FIRST = ("run/executor.py", "Executor.run")
 FILES = (
     *("run/executor.py", "run/job_run.py", "run/run_lease.py", "run/attempt.py"),
-    *("run/outcome_record.py", "run/retry_policy.py", "run/unsent.py", "run/follow_up.py"),
+    *("run/outcome_record.py", "run/unsent.py", "run/follow_up.py"),
     *("handlers/runners.py", "handlers/progress_log.py", "run/attempt_inputs.py"),
     *("handlers/context.py", "handlers/registry.py", "handlers/outcomes.py", "tracing.py"),
 )

@@ -29,7 +29,6 @@ from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.processes.pool import ProcessPool, process_pool
-from jobfleet_worker.run.attempt_limits import AttemptLimits
 from jobfleet_worker.run.cancel_listener import CancelListener
 from jobfleet_worker.run.claim_gates import ClaimGates
 from jobfleet_worker.run.consumer import Consumer
@@ -266,7 +265,6 @@ def _claimer(
     give_back: Callable[[Unclear], None],
 ) -> Claimer:
     backend, options = setup.backend, setup.options
-    attempt_limits = AttemptLimits(handlers=setup.handlers)
     parts = ClaimParts(
         trail=backend.trail,
         leases=backend.leases,
@@ -280,8 +278,8 @@ def _claimer(
         lease_seconds=options.lease_seconds,
         rules=JobRules(
             defaults=options.defaults,
-            attempt_limit=attempt_limits.attempts,
-            takeover_limit=attempt_limits.takeovers,
+            attempt_limit=terms.attempts,
+            takeover_limit=terms.takeovers,
             terms=terms.of,
             keys=announced_keys.missing,
             fresh=options.fresh,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +30,6 @@ from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.handler_pause import deferral_data, handler_pause
 from jobfleet_worker.run.kept_details import data_of, shortened
-from jobfleet_worker.run.retry_policy import retry_delay
 from jobfleet_worker.run.unsent import not_sent, stays_waiting
 
 
@@ -181,3 +181,16 @@ def attempts_left(head: Event) -> bool:
 
 def _left_behind(abandoned: bool) -> str:
     return "; the handler did not stop and was left behind" if abandoned else ""
+
+
+def retry_delay(request: JobRequest, defaults: JobDefaults, failures: int) -> timedelta:
+    """Return how long to wait after the ``failures``-th failed attempt.
+
+    Uniform between zero and the doubled base, capped: the "full jitter" of the AWS architecture
+    blog, which spreads a crowd of failures best.
+    """
+    base = request.retry_delay_seconds
+    if base is None:
+        base = defaults.retry_delay_seconds
+    ceiling = min(base * 2.0 ** (failures - 1), defaults.retry_max_seconds)
+    return timedelta(seconds=random.uniform(0, ceiling))

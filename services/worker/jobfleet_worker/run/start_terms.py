@@ -1,4 +1,7 @@
-"""What the start of a job needs beside its lock: by its handler, its request, the limits set."""
+"""What the start of a job needs beside its lock, and how often it may run.
+
+By its handler, its request and the limits that are set.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from hashlib import sha256
 from typing import Any
 
 from jobfleet_contracts.errors import CodecError
+from jobfleet_contracts.event import MAX_TAKEOVERS
 from jobfleet_contracts.internal_job import is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
+from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.successors import ResultMissing
@@ -67,6 +72,22 @@ class HandlerTerms:
             limits=tuple(limits[name] for name in names if name in limits),
             rates=(*rates, *declared.rates),
         )
+
+    def attempts(self, request: JobRequest, defaults: JobDefaults) -> int:
+        """Return how many attempts the job has: by its request, its handler or the defaults."""
+        found = self._handlers.get(request.type)
+        declared = found.max_attempts if found is not None else None
+        return request.max_attempts or declared or defaults.max_attempts
+
+    def takeovers(self, request: JobRequest) -> int:
+        """Return how many lost workers in a row a job survives, by its request or its handler."""
+        found = self._handlers.get(request.type)
+        on_lost = request.on_lost or (found.on_lost if found is not None else None)
+        if on_lost == "fail":
+            return 0
+        declared = found.max_takeovers if found is not None else None
+        limits = (request.max_takeovers, declared, MAX_TAKEOVERS)
+        return next(each for each in limits if each is not None)
 
     async def _declared(self, handler: Handler, request: JobRequest) -> StartTerms:
         """Return the handler's own terms; its keys may depend on what the job before hands on."""

@@ -15,7 +15,7 @@ from tests.entrances.entrances import Site
 
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
-    """A publisher from the environment configures structlog where nobody has."""
+    """A publisher from the environment configures structlog if the program has not."""
     before = structlog.get_config() if structlog.is_configured() else None
     structlog.reset_defaults()
     yield

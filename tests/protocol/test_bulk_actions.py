@@ -1,4 +1,4 @@
-"""Actions on many jobs: each job is acted on once, whoever dies, stops or runs beside."""
+"""Actions on many jobs: each job is acted on once, whichever process dies, stops or runs beside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelling from outside: at once where nobody runs the job, else a request."""
+"""Cancelling from outside: at once where no worker runs the job, else a request."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A claim: lease, look, write; whoever inserts ``Started`` first runs the job."""
+"""A claim: lease, look, write; the worker that inserts ``Started`` first runs the job."""
 
 import asyncio
 from datetime import timedelta

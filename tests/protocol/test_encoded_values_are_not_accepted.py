@@ -1,4 +1,4 @@
-"""No edge takes an encoded value: it would be decoded for whoever may see the job it came with."""
+"""No edge takes an encoded value: it would be decoded for the readers of the job it came with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules on a real log: each tick makes one job, whoever fires it and whatever is lost."""
+"""Schedules on a real log: each tick makes one job, whatever is lost and whichever worker fires."""
 
 from __future__ import annotations
 

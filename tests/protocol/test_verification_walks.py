@@ -29,7 +29,7 @@ def outside(status: str) -> Move:
 
 
 def unheld(move: Move) -> Move:
-    """What any worker may do to a job that nobody runs."""
+    """What any worker may do to a job that no worker runs."""
     return lambda life: life if life.head.after.state is State.RUNNING else move(life)
 
 

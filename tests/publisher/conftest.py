@@ -32,7 +32,7 @@ async def _broken(_payload: object) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_logging() -> Iterator[None]:
-    """A publisher from the environment configures structlog where nobody has."""
+    """A publisher from the environment configures structlog if the program has not."""
     before = structlog.get_config() if structlog.is_configured() else None
     structlog.reset_defaults()
     yield

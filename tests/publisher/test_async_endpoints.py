@@ -1,4 +1,4 @@
-"""Routes of somebody's own FastAPI application that become jobs."""
+"""Routes of a FastAPI application of a user that become jobs."""
 
 from __future__ import annotations
 

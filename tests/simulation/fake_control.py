@@ -42,7 +42,7 @@ class ControlExchange:
                 hints.end()
 
     def send(self, hint: object) -> None:
-        """Tell whoever listens; while there are faults not all of them hear it."""
+        """Tell the listeners; while there are faults not all of them hear it."""
         self._listeners = [(p, hints) for p, hints in self._listeners if p.is_alive]
         for _, hints in self._listeners:
             if isinstance(hint, hints.kind) and (

@@ -52,7 +52,7 @@ class LockContainer:
         blob.expires = self._time.now + seconds
 
     def renew(self, lock: str, lease_id: str) -> None:
-        """Start the time anew, also after expiry if nobody leased the blob since."""
+        """Start the time anew, also after expiry if the blob was not leased since."""
         blob = self._blob(lock)
         if blob.lease_id != lease_id:
             raise LeaseConflict(f"{lock}: LeaseIdMismatchWithLeaseOperation")
@@ -71,7 +71,7 @@ class LockContainer:
             del self._blobs[lock]
 
     def is_leased(self, lock: str) -> bool:
-        """Whether somebody holds it now."""
+        """Whether it is leased now."""
         blob = self._blobs.get(lock)
         return blob is not None and self._is_leased(blob)
 
@@ -197,7 +197,7 @@ class FakeLeaseStore:
         )
 
     async def remove_idle(self, prefix: str, *, before: datetime) -> int:
-        """Remove locks that nobody holds and that were last changed before then."""
+        """Remove locks that are not leased and were last changed before then."""
         idle_for = (self._wire.process.clock.now() - before).total_seconds()
         return await self._wire.write(
             "lock.remove_idle", lambda: self._container.remove_idle(prefix, idle_for)

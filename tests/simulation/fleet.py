@@ -177,7 +177,7 @@ class Fleet:
         return frozenset(lock for lock in locks if lock is not None)
 
     def problems(self) -> list[str]:
-        """Return what nobody caught, in any loop of any process."""
+        """Return what was not caught, in any loop of any process."""
         loops = [loop for p in self.all for loop in (p.loop, p.renewal_loop)]
         return [
             f"{loop.name}: {text}: {error!r}" for loop in loops for text, error in loop.problems

@@ -1,4 +1,4 @@
-"""A limit whose only slot somebody holds for long: it keeps back starts, and no request."""
+"""A limit whose only slot is held for long: it keeps back starts, and no request."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def read_before_the_insert() -> Iterator[None]:
 
 
 def the_sealer_does_not_look() -> AbstractContextManager[Any]:
-    """Whoever seals leaves the group to members that may all have ended before."""
+    """The caller that seals leaves the group to members that may all have ended before."""
 
     async def blind(_self: Ending, _group: Event, *, seek_missed: bool = False) -> None:
         """Look at nothing."""
@@ -109,7 +109,7 @@ def the_seal_read_before_the_mark() -> Iterator[None]:
 
 
 def the_cancel_without_its_job() -> AbstractContextManager[Any]:
-    """The cancel of a group is noted, and whoever noted it was to cancel the members."""
+    """The cancel of a group is noted, and the caller that noted it was to cancel the members."""
 
     async def forget(_self: Ending, _group: Event) -> None:
         """Submit nothing."""
@@ -157,7 +157,7 @@ def _no_look_for_missed_marks() -> AbstractContextManager[Any]:
 
 
 def a_second_completion() -> AbstractContextManager[Any]:
-    """Whoever sees all marks ends the group, though somebody else has ended it."""
+    """The writer that sees all marks ends the group, though another has ended it."""
     judge = GroupEnding.judge
 
     async def blind(self: GroupEnding, group: Event, request: JobRequest) -> Event | None:

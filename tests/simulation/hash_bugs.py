@@ -57,7 +57,7 @@ def hash_of_another_event_1() -> AbstractContextManager[Any]:
 
 
 def old_row_changed(**change: Any) -> Callable[[], AbstractContextManager[Any]]:
-    """Somebody with access to the storage changes an ended job's row."""
+    """A user with access to the storage changes an ended job's row."""
 
     def bug() -> AbstractContextManager[Any]:
         insert = TrailTable.insert
@@ -74,7 +74,7 @@ def old_row_changed(**change: Any) -> Callable[[], AbstractContextManager[Any]]:
 
 
 def tail_written_anew() -> AbstractContextManager[Any]:
-    """Somebody writes an ending anew, with hashes that fit: only heads kept elsewhere show it."""
+    """A user writes an ending anew, with hashes that fit: only heads kept elsewhere show it."""
     heal = Simulation._heal
 
     def forge_after_the_heads(self: Any) -> None:

@@ -1,4 +1,4 @@
-"""The one job that nobody finds: its submitter slept for an hour, and died before it was done."""
+"""The one job that no process finds: its submitter slept for an hour, and died too early."""
 
 from __future__ import annotations
 

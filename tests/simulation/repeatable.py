@@ -60,7 +60,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
         talkative: write all log lines of the code under test into the journal.
 
     Yields:
-        what was logged as an error: an exception that nobody expected.
+        what was logged as an error: an unexpected exception.
     """
     ids = _Ids(count(1))
     errors: list[str] = []

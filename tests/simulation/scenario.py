@@ -72,14 +72,14 @@ class Scenario:
             update in the midst of the faults.
         chains: share of the jobs that others follow.
         moved: an operator seals the fleet, copies it, and gives the move up.
-        erasures: share of the jobs that somebody wants to be erased.
+        erasures: share of the jobs whose values a client wants to be erased.
         groups: so many groups, each of up to eight members in blocks of three.
         group_cancels: share of the groups whose first failure cancels the others, or that somebody
             cancels.
         left_behind: share of the cancelled groups one member of which comes late, by a caller that
             dies before it cancels it.
         nested_groups: share of the groups that hold another one.
-        member_erasures: share of the members that somebody wants to be erased.
+        member_erasures: share of the members whose values a client wants to be erased.
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
             none.
         core_only: the world heals for one worker; each other one stays broken for good.

@@ -42,7 +42,7 @@ def slot_leaked_by_a_crash() -> AbstractContextManager[Any]:
 
 
 def slot_released_twice() -> AbstractContextManager[Any]:
-    """A release frees the slot, whoever holds it by now."""
+    """A release frees the slot, though another job may hold it by now."""
 
     def release(self: LockContainer, lock: str, lease_id: str) -> None:
         blob = self._blobs.get(lock)

@@ -19,7 +19,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     Attributes:
         dead: its process has gone; nothing of it runs any more.
         frozen_until: its thread stands still until then, and goes on where it was.
-        problems: what nobody caught, as ``(message, exception)``.
+        problems: what was not caught, as ``(message, exception)``.
     """
 
     def __init__(self, *, name: str, time: VirtualTime) -> None:

@@ -34,7 +34,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """Something that somebody outside wants of the fleet.
+    """Something that a client wants of the fleet.
 
     Attributes:
         at: seconds after the beginning.

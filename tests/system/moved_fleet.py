@@ -186,7 +186,7 @@ async def _shared_locks(fleet: Fleet) -> None:
 
 
 async def _lost_workers(fleet: Fleet) -> None:
-    """Jobs that run, by the trail, while nobody holds their lock."""
+    """Jobs that run, by the trail, while their lock is free."""
     bench = fleet.bench
     for name in ("lost", "once", "lost under a key"):
         fields: dict[str, Any] = {"on_lost": "fail"} if name == "once" else {}

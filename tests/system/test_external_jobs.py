@@ -1,4 +1,4 @@
-"""Third-party jobs: they wait without holding anything, whoever dies meanwhile."""
+"""Third-party jobs: they wait without holding anything, whichever process dies meanwhile."""
 
 import asyncio
 import signal

@@ -98,7 +98,7 @@ async def the_last_mark_is_missing(bench: Bench) -> list[str]:
 
 
 async def the_group_was_not_ended(bench: Bench) -> list[str]:
-    """All marks stand; whoever set the last one died before the group's last event."""
+    """All marks stand; the process that set the last one died before the group's last event."""
     group = await group_of(bench)
     heads = [
         await ended(bench, member_id(group, index), concluded=False) for index in range(MEMBERS)

@@ -49,7 +49,7 @@ class UnreliableTarget:
         if self._count % EVERY_HANGING == 0:
             calls.append(HANGS)
             await asyncio.sleep(60)
-            return web.Response(status=504)  # nobody is there any more to hear it
+            return web.Response(status=504)  # the client has gone
         status = 503 if self._count % EVERY_FAILING == 0 else self._status(request.path)
         calls.append(status)
         return web.json_response({"calls": len(calls)}, status=status)

@@ -1,4 +1,4 @@
-"""Groups end once, when their members have ended, whoever saw it last."""
+"""Groups end once, when their members have ended, whichever process saw it last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that no queue holds: who loses its worker with one is counted, whoever takes it next."""
+"""Messages that no queue holds: each loss of a worker is counted, whichever takes it next."""
 
 from __future__ import annotations
 

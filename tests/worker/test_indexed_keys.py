@@ -1,4 +1,4 @@
-"""Payload keys that a handler declares: jobs are found by their values, whoever submitted them."""
+"""Payload keys that a handler declares: jobs are found by their values, whatever submitted them."""
 
 from __future__ import annotations
 

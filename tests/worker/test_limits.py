@@ -1,4 +1,4 @@
-"""Named limits and declared lock keys hold for every job of a handler, whoever submitted it."""
+"""Named limits and declared lock keys hold for every job of a handler, whatever submitted it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Announcements are hints of anybody who may write to the broker: many of them stop no worker."""
+"""Announcements are hints of any user of the broker: many of them stop no worker."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ async def test_one_job_runs_all_the_same_when_an_operator_says_so(
 
 
 async def lost_run(workshop: Workshop) -> str:
-    """A job that runs, by its trail, while nobody holds its lock."""
+    """A job that runs, by its trail, while its lock is free."""
     job_id = await workshop.submit("quick")
     head = await workshop.head(job_id)
     started = Change(kind=Status.STARTED, worker_id=new_id(), lock=job_lock(job_id))

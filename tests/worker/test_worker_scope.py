@@ -80,7 +80,7 @@ async def test_a_worker_that_lost_its_lock_goes_on_under_the_next_generation(
     workshop.start_worker(endless, quick, **SCOPE, concurrency=4, rescue_seconds=2)
     jobs = [await workshop.submit("endless") for _ in range(3)]
     await until_running(workshop, *jobs)
-    # Somebody breaks the lease: the next renewal is refused, and three jobs are lost at once.
+    # An operator breaks the lease: the next renewal is refused, and three jobs are lost at once.
     await break_lease(workshop, worker_lock("w1", 1))
     ended = [await workshop.until_ended(job_id) for job_id in jobs]
     assert {event.after.lock for event in ended} == {worker_lock("w1", 2)}

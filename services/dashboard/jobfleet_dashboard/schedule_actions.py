@@ -11,7 +11,7 @@ from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.submission import Submitted
 from jobfleet_protocol.control.schedules import Schedules
 
-NOBODY = "dashboard"
+NAMELESS_CALLER = "dashboard"
 """Stands in the log where the dashboard has no keys."""
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class ScheduleActions:
 
     def __init__(self, *, schedules: Schedules, by: str | None, reason: str) -> None:
         self._schedules = schedules
-        self._by = by or NOBODY
+        self._by = by or NAMELESS_CALLER
         self._reason = reason
 
     async def declare(self, schedule: Schedule) -> None:

@@ -13,13 +13,13 @@ from tests.backends.azure.conftest import Fleet, opened_fleet
 from tests.backends.azure.fault_proxy import Fault, FaultProxy
 from tests.conformance.jobs import an_id, queued
 
-NOBODY = StorageAddress(
+UNREACHABLE = StorageAddress(
     "http://127.0.0.1:9/account", "http://127.0.0.1:9/account", "account", key="c2VjcmV0"
 )
 
 
 async def test_storage_that_is_away_is_named_by_its_address() -> None:
-    async with opened_fleet(NOBODY, "Nowhere") as fleet:
+    async with opened_fleet(UNREACHABLE, "Nowhere") as fleet:
         for work in (
             fleet.trail.insert([queued()]),
             fleet.trail.newest(an_id()),

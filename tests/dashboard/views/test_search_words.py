@@ -1,4 +1,4 @@
-"""What is offered while somebody types a search."""
+"""What is offered while a search is typed."""
 
 from __future__ import annotations
 

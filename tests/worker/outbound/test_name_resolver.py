@@ -1,4 +1,4 @@
-"""Names whose nameserver is silent hold up nobody else, and count against no host."""
+"""Names whose nameserver is silent hold up no other name, and count against no host."""
 
 import asyncio
 import socket

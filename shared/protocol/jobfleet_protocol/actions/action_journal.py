@@ -16,7 +16,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 
 JOURNAL = "journal"
-_NOBODY = frozenset({"code", "scheduler", "rescuer"})
+_PROGRAMS = frozenset({"code", "scheduler", "rescuer"})
 _FIRINGS = frozenset({ControlKind.FIRED, ControlKind.SKIPPED})
 MOST_OPEN = 100
 """Actions on many jobs that may be under way at once."""
@@ -81,7 +81,7 @@ class ActionJournal:
 
     async def note_entry(self, entry: ControlEntry) -> None:
         """Note an entry of another log, if a person appended it."""
-        if entry.by in _NOBODY or entry.kind in _FIRINGS:
+        if entry.by in _PROGRAMS or entry.kind in _FIRINGS:
             return
         details = {"subject": entry.subject, "name": entry.name}
         if (job_id := entry.details.get("jobId")) is not None:

@@ -11,7 +11,7 @@ from jobfleet_protocol.actions.signing_keys import SigningKeys
 
 NAME_FIELD = "callbackSecret"
 URL_FIELD = "targetUrl"
-_NOBODY = SigningKeys(())
+_NO_KEYS = SigningKeys(())
 
 
 class TargetKeys:
@@ -42,7 +42,7 @@ class TargetKeys:
 
     def named(self, name: str) -> SigningKeys:
         """Return the keys of a target; none verify and sign if it is unknown."""
-        return self._named.get(name, _NOBODY)
+        return self._named.get(name, _NO_KEYS)
 
     def of_url(self, url: str) -> SigningKeys:
         """Return the keys of the target with the URL's host, else the fleet's."""

@@ -12,7 +12,7 @@ from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, BackendForbidden
 
 PROBE_SECONDS = 5.0
-_NOBODY = "probe"
+_PROBE_KEY = "probe"
 
 
 class StorageProbe:
@@ -26,13 +26,13 @@ class StorageProbe:
     async def tables(self) -> Probe:
         """Try the index table."""
         return await _probe(
-            "tables", self._table.address, self._table.delete("probe.table", _NOBODY, _NOBODY)
+            "tables", self._table.address, self._table.delete("probe.table", _PROBE_KEY, _PROBE_KEY)
         )
 
     async def trail(self) -> Probe:
         """Read the audit trail, without which no job is accepted and none is run."""
         return await _probe(
-            "trail", self._trail.address, self._trail.get("probe.trail", _NOBODY, _NOBODY)
+            "trail", self._trail.address, self._trail.get("probe.trail", _PROBE_KEY, _PROBE_KEY)
         )
 
     async def blobs(self) -> Probe:
@@ -41,7 +41,7 @@ class StorageProbe:
 
     async def _delete_blob(self) -> None:
         try:
-            await self._container.delete("probe.blob", _NOBODY)
+            await self._container.delete("probe.blob", _PROBE_KEY)
         except StorageRefused as refusal:
             if not refusal.is_missing:
                 raise

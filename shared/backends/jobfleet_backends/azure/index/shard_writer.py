@@ -21,7 +21,7 @@ INDEX_ROW_SIMPLIFIED = "index.row_simplified"
 
 _OPERATION = "index.write"
 _KEYS = frozenset({"PartitionKey", "RowKey"})
-_NOBODYS_ROW = "nobody"
+_MISSING_ROW = "nobody"
 _FAULTS_OF_ALL = 3
 """In a row, before rows are tried apart: a storage that restarts answers so for a moment."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
@@ -122,7 +122,7 @@ class ShardWriter:
     async def _is_alive(self) -> bool:
         """Whether the storage takes writes: it is asked to remove what is not there."""
         try:
-            await self._table.delete(_OPERATION, self._partition, _NOBODYS_ROW)
+            await self._table.delete(_OPERATION, self._partition, _MISSING_ROW)
         except StorageRefused:
             return True
         except (BackendUnavailable, BackendForbidden):

@@ -1,4 +1,4 @@
-"""The fleet in containers, as docker-compose.yml and docs/operations.md say: `make test-compose`.
+"""The fleet in containers, as Compose file and docs/docker-compose.md say: `make test-compose`.
 
 The tests are the chapters of one story and share one fleet. Without an engine they fail and say so.
 """
@@ -162,6 +162,6 @@ def _image(fleet: ComposedFleet, name: str) -> str:
 
 def _documented(language: str, name: str) -> str:
     """Return a file that the documentation shows."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "docker-compose.md").read_text()
     [block] = re.findall(rf"```{language}\n# {name}\n(.*?)```", text, re.DOTALL)
     return str(block)

@@ -76,7 +76,7 @@ def test_the_series_of_the_cases_have_the_labels_that_we_export() -> None:
 
 
 def test_the_page_for_operators_names_each_alert() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "alerts.md").read_text()
     assert "deploy/prometheus/rules.yml" in page
     assert [rule["alert"] for rule in RULES if rule["alert"] not in page] == []
 

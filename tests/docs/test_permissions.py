@@ -1,4 +1,4 @@
-"""The RabbitMQ permissions that docs/operations.md names are enough, and those for others few."""
+"""The RabbitMQ permissions that docs/rabbitmq.md names are enough, and those for others few."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ from tests.backends.rabbitmq.jobs import a_job, take
 
 pytestmark = pytest.mark.servers
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+BROKER_PAGE = Path(__file__).parents[2] / "docs" / "rabbitmq.md"
 LONG = timedelta(seconds=10)
 SET_PERMISSIONS = "rabbitmqctl set_permissions -p jobfleet "
 
 
 def permissions() -> dict[str, list[str]]:
     """User to its patterns for configure, write and read, as the page's commands say them."""
-    lines = [line for line in OPERATIONS.read_text().splitlines() if SET_PERMISSIONS in line]
+    lines = [line for line in BROKER_PAGE.read_text().splitlines() if SET_PERMISSIONS in line]
     words = [shlex.split(line)[4:8] for line in lines]
     return {user: patterns for user, *patterns in words}
 

@@ -19,6 +19,7 @@ from tests.docs.sample_servers import SECRET, SampleServers
 
 PAGES = (
     "README.md",
+    "docs/tutorial.md",
     ("docs/handlers.md docs/handler-examples.md docs/testing-handlers.md docs/async-endpoints.md"),
     "docs/hooks.md",
     "docs/idempotency.md",

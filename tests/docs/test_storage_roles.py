@@ -1,4 +1,4 @@
-"""docs/operations.md names every table and container where it says who needs which right."""
+"""docs/production-azure.md names every table and container where it says who needs which right."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from jobfleet_backends.azure.storage_names import StorageNames
 from jobfleet_backends.settings import Settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "production-azure.md").read_text()
 NAMES = set(dataclasses.asdict(StorageNames.of(Settings())).values())
 TRAIL = StorageNames.of(Settings()).audit
 SERVICES = ("worker", "dashboard", "publisher")

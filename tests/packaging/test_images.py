@@ -23,7 +23,7 @@ def _override() -> dict[str, Any]:
 
 def _documented(language: str, name: str) -> str:
     """Return a file that the documentation shows."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "docker-compose.md").read_text()
     [block] = re.findall(rf"```{language}\n# {name}\n(.*?)```", text, re.DOTALL)
     return str(block)
 

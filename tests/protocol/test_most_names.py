@@ -27,7 +27,7 @@ async def test_a_limit_too_many_is_refused_until_one_is_removed(bench: Bench) ->
     )
     for name in ("a", "b"):
         await limits.set(name, slots=1, rate=None, by="ops")
-    with pytest.raises(InvalidRequest, match="at most 2 may be") as refused:
+    with pytest.raises(InvalidRequest, match="at most 2 are allowed") as refused:
         await limits.set("c", slots=1, rate=None, by="ops")
     assert refused.value.field == "name"
     await limits.set("a", slots=2, rate=None, by="ops")
@@ -46,7 +46,7 @@ async def test_a_schedule_too_many_is_refused_until_one_is_removed(bench: Bench)
     )
     await schedules.declare_all_by_code([_schedule(name) for name in "abc"], live={})
     assert [head.name for head in await schedules.all()] == ["a", "b"]
-    with pytest.raises(InvalidRequest, match="at most 2 may be") as refused:
+    with pytest.raises(InvalidRequest, match="at most 2 are allowed") as refused:
         await schedules.declare(_schedule("c"), by="ops")
     assert refused.value.field == "name"
     await schedules.declare(_schedule("a", 120), by="ops")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.short_text_cache import keep_for_short_texts
 from jobfleet_contracts.state import DEAD
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _is_lock(row: JobRow, value: str) -> bool:
     return (row.facts.lock_key or "").casefold() == value
 
 
-@lru_cache(maxsize=256)
+@keep_for_short_texts(256)
 def _pattern(value: str) -> re.Pattern[str]:
     """Only ``*`` is special: a type has no ``?`` and no brackets."""
     return re.compile(translate(value.replace("[", "[[]").replace("?", "[?]")))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from jobfleet_contracts.look_alikes import plain
+from jobfleet_contracts.short_text_cache import keep_for_short_texts
 
 MAX_NAME = 200
 """Characters of a name that are looked at, from its end."""
@@ -39,18 +39,21 @@ _WORDS = frozenset({
     "otp", "sas", "sid", "session", "bearer", "dpop",
 })  # fmt: skip
 _HARMLESS = re.compile(
+    # Whole words of the name, joined by "_": a row key is harmless, the end of "escrowKey" is not.
+    "(?<![^_])(?:"
     # Our own field names.
-    "lockkey|idempotencykey|fencingtoken|keyword|"
+    "lock_?key|idempotency_?key|fencing_?token|key_?word|"
     # Keys that find something instead of opening it.
-    "partitionkey|rowkey|sortkey|primarykey|foreignkey|publickey|routingkey|groupkey|cachekey|"
-    "hashkey|rangekey|messagekey|orderkey|businesskey|objectkey|keyname|keytype|keyid|keyspace|"
+    "(?:partition|row|sort|primary|foreign|public|routing|group|cache|hash|range|message|order|"
+    "business|object)_?key|key_?(?:name|type|id|space)|"
     # Counts of a language model's tokens.
-    "(max|min|num|total|input|output|prompt|completion|new|used)tokens|tokencount|tokenlimit|"
+    "(?:max|min|num|total|input|output|prompt|completion)_?tokens|token_?(?:count|limit)|"
     # What a parser met.
-    "unexpected(token|key)|"
+    "unexpected_?(?:token|key)|"
     # Other words.
-    "tokenizer|secretary|secretariat|keyboard|keyframe|keynote|keypoint|keypress|keyphrase|"
+    "tokenizer|secretary|secretariat|key_?(?:board|frame|note|point|press|phrase)|"
     "monkey|donkey|turkey|hockey|jockey|whiskey"
+    ")(?:e?s)?(?![^_])"
 )
 _NO_CREDENTIAL = re.compile(r"(error|exception|warning)$")
 _SIGNS = (
@@ -85,7 +88,7 @@ class NameRole(NamedTuple):
     value: bool
 
 
-@lru_cache(maxsize=8192)
+@keep_for_short_texts(8192)
 def role_of(name: str) -> NameRole | None:
     """Return what a name says of its value; ``None`` for an ordinary name."""
     secret, label, value = is_secret_name(name), is_label_name(name), is_value_name(name)
@@ -93,7 +96,7 @@ def role_of(name: str) -> NameRole | None:
     return NameRole(secret, label, value) if secret or label or value else None
 
 
-@lru_cache(maxsize=4096)
+@keep_for_short_texts(4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or parameter of this name carries a credential."""
     name = plain(name)
@@ -103,7 +106,7 @@ def is_secret_name(name: str) -> bool:
     joined = "".join(words)
     if _NO_CREDENTIAL.search(joined):
         return False
-    rest = _HARMLESS.sub("", joined)
+    rest = _HARMLESS.sub("", "_".join(words)).replace("_", "")
     return any(mark in rest for mark in _MARKS) or any(map(_is_secret_word, words))
 
 

@@ -1,6 +1,7 @@
 """Answers and addresses that stray from the usual are no failures, and stay bounded."""
 
 import asyncio
+import encodings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -114,3 +115,33 @@ def test_a_date_is_waited_for() -> None:
     wait = asked(format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
     assert wait is not None
     assert timedelta(seconds=60) < wait <= timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("ISO-8859-1", "\xe9"),
+        ("latin1", "\xe9"),
+        ("windows-1252", "\xe9"),
+        ("UTF-8", "\ufffd"),
+        ("koi8-r", "\u0418"),
+        ("hex", "\ufffd"),
+        ("idna", "\ufffd"),
+        ("no-such", "\ufffd"),
+        ("", "\ufffd"),
+    ],
+)
+async def test_a_body_is_read_in_its_character_set(charset: str, text: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={charset}\r\n"
+    answer, _ = await raw(head.encode() + b"Content-Length: 1\r\n\r\n\xe9")
+    assert answer.body == text
+
+
+async def test_unknown_character_sets_are_not_remembered() -> None:
+    await raw(OK)
+    before = len(encodings._cache)
+    for name in ("no-such", "a" * 60_000, "utf" + "-" * 60_000 + "8"):
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={name}\r\n"
+        answer, _ = await raw(head.encode() + b"Content-Length: 2\r\n\r\nok")
+        assert answer.body == "ok"
+    assert len(encodings._cache) == before

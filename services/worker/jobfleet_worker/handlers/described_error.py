@@ -9,7 +9,6 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS
 from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES, check_json
 from jobfleet_contracts.outcome import AttemptFailed, AttemptTimedOut, JobError, Outcome
+from jobfleet_contracts.short_text_cache import keep_for_short_texts
 from jobfleet_protocol.trail.transitions import cut_message
 from jobfleet_worker.handlers.error_text import error_text, traceback_text, type_of
 from jobfleet_worker.handlers.result_json import to_json
@@ -79,7 +79,7 @@ def _innermost(error: BaseException) -> str:
     return f"{frames[-1].f_globals.get('__name__', '?')}.{frames[-1].f_code.co_qualname}"
 
 
-@cache
+@keep_for_short_texts(4096)
 def _is_foreign(file: str) -> bool:
     parts = Path(file).parts
     installed = "site-packages" in parts or "dist-packages" in parts

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
+import encodings
+import encodings.aliases
+import pkgutil
 import time
 from dataclasses import dataclass
 
@@ -24,6 +26,9 @@ _LARGE = 8_000
 others for a second."""
 _SLOW_CODECS = frozenset({"idna", "punycode"})
 """No character sets, but Python would decode with them: a minute for what is kept of an answer."""
+_CHARSETS = frozenset(each.name for each in pkgutil.iter_modules(encodings.__path__)) - _SLOW_CODECS
+"""Names of Python's codecs. Python keeps each name that it is asked for, unknown ones too."""
+_LONGEST_CHARSET = 100
 _CUT = "…"
 
 
@@ -115,9 +120,10 @@ def _cut(text: str) -> str:
 
 
 def _decode(body: bytes, charset: str | None) -> str:
+    name = encodings.normalize_encoding((charset or "")[:_LONGEST_CHARSET]).lower()
+    name = encodings.aliases.aliases.get(name, name)
     try:
-        name = codecs.lookup(charset or "utf-8").name
-        text = body.decode("utf-8" if name in _SLOW_CODECS else name, "replace")
+        text = body.decode(name if name in _CHARSETS else "utf-8", "replace")
     except (LookupError, ValueError):
         text = body.decode("utf-8", "replace")
     return text.encode("utf-8", "replace").decode("utf-8")

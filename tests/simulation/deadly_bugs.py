@@ -98,7 +98,7 @@ OF_DEADLY_MESSAGES = (
     Known(
         "a job ended for its message under another worker's claim",
         ended_under_a_claim,
-        59,
+        89,
         _COPIES,
         breaks=BugClass.LOST_WORKERS,
         shows="^rule 6",

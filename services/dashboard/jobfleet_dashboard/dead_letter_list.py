@@ -8,6 +8,7 @@ from jobfleet_contracts.index import DeadLetter, JobQuery, JobRow
 from jobfleet_contracts.ports import DeadLetterStore, JobIndexReader
 from jobfleet_contracts.state import DEAD
 from jobfleet_dashboard.api.documents import DeadLetterDocument, DeadLetterPage
+from jobfleet_protocol.reading.masking_turns import in_turns, message_of
 
 _MESSAGES, _JOBS = "m", "j"
 _CURSOR = CursorForm(f"({_MESSAGES}|{_JOBS}):(.*)")
@@ -26,7 +27,7 @@ async def dead_letters(
     if part == _JOBS:
         return await _dead_jobs(reader, inner or None, limit)
     letters = await store.letters(cursor=inner or None, limit=limit)
-    items = [_message(letter) for letter in letters.items]
+    items = await in_turns(_message, letters.items, lambda letter: [letter.reason, letter.body])
     if letters.next is not None:
         return DeadLetterPage(items=items, next=f"{_MESSAGES}:{letters.next}")
     if len(items) >= limit:
@@ -37,7 +38,7 @@ async def dead_letters(
 
 async def _dead_jobs(reader: JobIndexReader, cursor: str | None, limit: int) -> DeadLetterPage:
     page = await reader.jobs(JobQuery(states=DEAD, limit=limit, cursor=cursor))
-    items = [_job(row) for row in page.items if not row.dismissed]
+    items = await in_turns(_job, [row for row in page.items if not row.dismissed], message_of)
     return DeadLetterPage(items=items, next=None if page.next is None else f"{_JOBS}:{page.next}")
 
 

@@ -53,10 +53,10 @@ async def test_a_waiting_listener_is_woken_by_news_and_by_the_end() -> None:
     assert await ending is None
 
 
-def test_a_batch_is_written_once_for_all() -> None:
+async def test_a_batch_is_written_once_for_all() -> None:
     texts = BatchTexts()
     batch = [entry()]
-    first = texts.of(batch)
-    assert texts.of(batch) is first
+    first, second = await asyncio.gather(texts.of(batch), texts.of(batch))
+    assert first is second is await texts.of(batch)
     assert first.startswith(b"id: c-1\r\ndata: {")
     assert first.endswith(b"}\r\n\r\n")

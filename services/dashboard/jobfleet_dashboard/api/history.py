@@ -18,6 +18,7 @@ from jobfleet_dashboard.api.waiting_documents import WaitingList
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 from jobfleet_protocol.reading.waiting_reason import WaitingReason, waiting_reasons
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
@@ -76,4 +77,5 @@ async def events(
     reader = services_of(request).job_reader
     read = reader.events if query.steps else reader.lifecycle
     found = await read(job_id, cursor=query.cursor, limit=query.limit)
-    return by_hand({"items": [event.to_json() for event in found.items], "next": found.next})
+    items = await in_turns(Event.to_json, found.items, texts_of)
+    return by_hand({"items": items, "next": found.next})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +11,7 @@ from starlette.responses import Response
 
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobRow
 from jobfleet_dashboard.api.answer import by_hand
 from jobfleet_dashboard.api.descriptions import FLEET_EVENTS, JOB, JOBS
 from jobfleet_dashboard.api.documents import EventPage, JobDocument, JobPage
@@ -22,7 +22,8 @@ from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_protocol.reading.event_search import find_events
-from jobfleet_protocol.reading.job_record import etag_of
+from jobfleet_protocol.reading.job_record import JobRecord, etag_of
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns, message_of, texts_of
 
 MAX_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 2.0
@@ -38,23 +39,18 @@ async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Respo
     reader = services_of(request).backend.reader
     if query.view == "jobs":
         rows = await reader.jobs(query.job_query())
-        items = [row.to_json() for row in rows.items]
+        items = await in_turns(JobRow.to_json, rows.items, message_of)
         return by_hand(page(items, rows.next, rows.searched_back_to))
     found = await reader.events(query.event_query())
-    items = await asyncio.to_thread(_shown, found.items)
+    items = await in_turns(Event.to_json, found.items, texts_of)
     return by_hand(page(items, found.next, found.searched_back_to))
-
-
-def _shown(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Mask events; a page of long texts takes seconds, so call it in a thread."""
-    return [event.to_json() for event in events]
 
 
 @router.get("/api/events", response_model=EventPage, **described(FLEET_EVENTS))
 async def fleet_events(request: Request, query: Annotated[EventsFilter, Query()]) -> Response:
     """What happened in the fleet in a range of time, newest first."""
     found = await find_events(services_of(request).backend.reader, query.event_query())
-    items = await asyncio.to_thread(_shown, found.items)
+    items = await in_turns(Event.to_json, found.items, texts_of)
     return by_hand(page(items, found.next, found.searched_back_to))
 
 
@@ -74,7 +70,8 @@ async def job(
         return Response(status_code=304, headers=headers)
     record = await services.job_reader.read(job_id)
     headers = _job_headers(record.newest, record.last_sequence, services.clock.now())
-    return by_hand(record.to_json(), headers=headers)
+    texts = [texts_of(event) for event in record.events]
+    return by_hand(await in_turn(JobRecord.to_json, record, texts), headers=headers)
 
 
 def page(items: list[Any], following: str | None, back_to: datetime | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from jobfleet_dashboard.api.descriptions import FLEET_STREAM, JOB_STREAM
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.api.route_description import described
-from jobfleet_dashboard.live.batch_texts import event_text
+from jobfleet_dashboard.live.batch_texts import event_texts
 from jobfleet_dashboard.live.fleet_stream import fleet_events
 from jobfleet_dashboard.live.job_stream import job_events
 from jobfleet_dashboard.security.access import require
@@ -47,7 +47,7 @@ async def fleet_stream(
 
     async def texts() -> AsyncIterator[bytes]:
         async for batch in batches:
-            yield services.batch_texts.of(batch)
+            yield await services.batch_texts.of(batch)
 
     return _stream(texts())
 
@@ -72,7 +72,7 @@ async def job_stream(
 
     async def texts() -> AsyncIterator[bytes]:
         async for batch in batches:
-            yield b"".join(event_text(event, str(event.sequence)) for event in batch)
+            yield await event_texts([(event, str(event.sequence)) for event in batch])
 
     return _stream(texts())
 

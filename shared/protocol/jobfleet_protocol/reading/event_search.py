@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from jobfleet_contracts.index import EventQuery, Page
 from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_contracts.row_test import RowTest
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH, MAX_TEXT, check_text, parse_moment
+from jobfleet_protocol.reading.masking_turns import in_turns
 from jobfleet_protocol.reading.search import narrow_events
 
 LOOKED_AT = 500
@@ -96,13 +96,12 @@ async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest)
         if len(found) == query.limit:
             return Page(found, place)
         page = await reader.events(replace(query, cursor=place, limit=LOOKED_AT))
-        # Masking some hundred long messages takes seconds; in a thread it lets others have a turn.
-        wanted = await asyncio.to_thread(_places, page.items, is_wanted)
+        wanted = await _places(page.items, is_wanted)
         left = query.limit - len(found)
         if len(wanted) > left:  # the same look once more, up to the last event that is shown
             upto = wanted[left - 1] + 1
             page = await reader.events(replace(query, cursor=place, limit=upto))
-            some = await asyncio.to_thread(_places, page.items, is_wanted)
+            some = await _places(page.items, is_wanted)
             return Page([*found, *(page.items[n] for n in some)], page.next)
         found += [page.items[n] for n in wanted]
         if page.next is None:
@@ -113,8 +112,9 @@ async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest)
     return Page(found, place, back_to)
 
 
-def _places(events: Sequence[Event], is_wanted: EventTest) -> list[int]:
-    return [place for place, event in enumerate(events) if is_wanted(event)]
+async def _places(events: Sequence[Event], is_wanted: EventTest) -> list[int]:
+    wanted = await in_turns(is_wanted, events, lambda event: event.message)
+    return [place for place, each in enumerate(wanted) if each]
 
 
 def _matches(event: Event, tests: Sequence[RowTest]) -> bool:

@@ -6,10 +6,10 @@ stand-ins in the history, and nothing else is concluded from them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from jobfleet_contracts.codec import encode
@@ -27,6 +27,7 @@ from jobfleet_protocol.actions.final_result import delivery_payload
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
 from jobfleet_protocol.reading.job_record import JobRecord
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns, texts_of
 from jobfleet_protocol.reading.page_bytes import MAX_PAGE_BYTES, first_of_page, last_of_page
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import is_stored_apart, resolve
@@ -62,7 +63,7 @@ class JobReader:
         event = await self._trail.newest(job_id)
         if event is None:
             raise UnknownJob(f"no job {job_id}")
-        return shown(event, self._coder)
+        return (await self._shown([event]))[0]
 
     async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
         """Return the whole record, in a number of requests that no history exceeds.
@@ -122,13 +123,13 @@ class JobReader:
         if direction == "b":
             found = last_of_page(await self._trail.history(job_id, before=sequence, limit=limit))
             more = bool(found) and found[0].sequence > 1
-            return Page(self._shown(found), f"b{found[0].sequence}" if more else None)
+            return Page(await self._shown(found), f"b{found[0].sequence}" if more else None)
         found = await self._trail.history(job_id, after=sequence, limit=limit)
         if not found:
             await self.newest(job_id)
         shown = first_of_page(found)
         more = len(found) == limit or len(shown) < len(found)
-        return Page(self._shown(shown), f"a{shown[-1].sequence}" if more else None)
+        return Page(await self._shown(shown), f"a{shown[-1].sequence}" if more else None)
 
     async def lifecycle(
         self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
@@ -146,7 +147,7 @@ class JobReader:
             last = (await self.newest(job_id)).newest_lifecycle
         else:
             last = int(_LIFECYCLE_CURSOR.parts(cursor)[0])
-        found = self._shown(await self._trail.lifecycle(job_id, last=last, limit=limit))
+        found = await self._shown(await self._trail.lifecycle(job_id, last=last, limit=limit))
         if not found:
             await self.newest(job_id)
         return Page(found, _lifecycle_cursor(found))
@@ -208,9 +209,9 @@ class JobReader:
                 return known.events
             if after <= MAX_EVENTS:
                 later = await self._trail.history(job_id, after=seen, limit=after)
-                return (*known.events, *self._shown(later))[-MAX_EVENTS:]
+                return (*known.events, *await self._shown(later))[-MAX_EVENTS:]
         events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
-        return self._shown(events) or [head]
+        return await self._shown(events) or [head]
 
     async def _lifecycle(self, shown: Sequence[Event], known: JobRecord | None) -> Sequence[Event]:
         """Return the lifecycle events; only those before ``shown`` cost requests."""
@@ -225,7 +226,7 @@ class JobReader:
         if last == 0 or room == 0:
             return found
         before = await self._trail.lifecycle(shown[0].job_id, last=last, limit=room)
-        return (*self._shown(before), *found)
+        return (*await self._shown(before), *found)
 
     async def _request(self, oldest: Event, values: _Values) -> JobRequest | None:
         opening = oldest if oldest.sequence == 1 else await self._opening(oldest.job_id)
@@ -254,8 +255,8 @@ class JobReader:
             return None
         return f"the result is not delivered: another job has the id {callback_id} of its delivery"
 
-    def _shown(self, events: Sequence[Event]) -> list[Event]:
-        return [shown(event, self._coder) for event in events]
+    async def _shown(self, events: Sequence[Event]) -> list[Event]:
+        return await in_turns(partial(shown, coder=self._coder), events, texts_of)
 
     async def _opening(self, job_id: str) -> Event:
         event = await self._trail.read(job_id, 1)
@@ -307,10 +308,7 @@ class _Values:
 async def _whole(event: Event, payloads: PayloadStore, coder: ValueCoder) -> Event:
     """Return an event as it is shown, with its large data."""
     whole = await resolve(event, payloads)
-    if whole is event:
-        return shown(whole, coder)
-    # Masking a megabyte takes a while; in a thread it lets others have their turn.
-    return await asyncio.to_thread(shown, whole, coder)
+    return await in_turn(partial(shown, coder=coder), whole, texts_of(whole))
 
 
 async def _result(ended: Event | None, values: _Values) -> Any:

@@ -24,6 +24,7 @@ from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.event_search import find_events
 from jobfleet_protocol.reading.journal import Verb, read_journal
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 
 LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
 PAGE_SIZE = 50
@@ -71,7 +72,7 @@ async def on_jobs(request: Request) -> Response:
 
     page = await find_events(services.backend.reader, query, fits=fits)
     context: dict[str, Any] = {
-        "events": [event.masked() for event in page.items],
+        "events": await in_turns(Event.masked, page.items, texts_of),
         **_listed(shown, "/actions/jobs", page),
     }
     return show(

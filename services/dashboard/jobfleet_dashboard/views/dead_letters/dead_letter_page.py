@@ -13,6 +13,7 @@ from jobfleet_contracts.ports import Clock, DeadLetterStore, JobIndexReader
 from jobfleet_dashboard.views.error_groups.group_row import GroupRow, rows_of
 from jobfleet_dashboard.views.jobs.job_row import JobListRow, row_of
 from jobfleet_protocol.reading.error_report import RANGES, read_errors
+from jobfleet_protocol.reading.masking_turns import in_turns, message_of
 
 PAGE_SIZE = 50
 """Dead jobs of one page; older ones are on the next."""
@@ -60,10 +61,10 @@ async def read_dead_letters(
     return DeadLetterPage(
         groups=[row for row in rows_of(report) if row.jobs],
         counted_back_to=report.counted_back_to,
-        jobs=[row_of(row) for row in jobs.items],
+        jobs=await in_turns(row_of, jobs.items, message_of),
         older=jobs.next,
         back_to=jobs.searched_back_to,
-        letters=[_shown(letter) for letter in letters.items],
+        letters=await in_turns(_shown, letters.items, lambda letter: [letter.reason, letter.body]),
         more_letters=letters.next is not None,
     )
 

@@ -28,6 +28,7 @@ from jobfleet_protocol.reading.error_report import (
     read_errors,
 )
 from jobfleet_protocol.reading.job_filter import parse_group
+from jobfleet_protocol.reading.masking_turns import in_turns, message_of
 
 LIST = "error_groups/index.html"
 GROUP = "error_groups/show.html"
@@ -83,7 +84,7 @@ async def group(request: Request, group_id: str) -> Response:
         "group_id": group_id,
         "group": next((row for row in rows_of(report) if row.group_id == group_id), None),
         "report": report,
-        "jobs": [row_of(row) for row in page.items],
+        "jobs": await in_turns(row_of, page.items, message_of),
         "filter": asked,
         "older": page.next,
         "searched_back_to": page.searched_back_to,

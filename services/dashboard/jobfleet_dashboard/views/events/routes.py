@@ -27,6 +27,7 @@ from jobfleet_dashboard.views.site import live_cursor, page_context, show, site_
 from jobfleet_dashboard.views.time_range import ANY_TIME
 from jobfleet_protocol.reading.event_search import belongs, find_events
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 from jobfleet_protocol.reading.search import EVENT_FIELD_NAMES
 
 TEMPLATE = "events/index.html"
@@ -90,7 +91,7 @@ async def _results(request: Request, chosen: EventFilter) -> dict[str, Any]:
     part = last_part(since, until, now=now)
     return {
         "filter": chosen,
-        "rows": [event_row(event) for event in page.items],
+        "rows": await in_turns(event_row, page.items, texts_of),
         "older": chosen.older(page.next) if page.next else None,
         "newer": chosen.newer(),
         "searched_back_to": page.searched_back_to,
@@ -125,7 +126,7 @@ async def _arrivals(request: Request, chosen: EventFilter, batch: Batch | None) 
         found = [entry.event for entry in reversed(batch) if belongs(query, entry.event)]
     if not found:
         return []
-    rows = [event_row(event) for event in found[:PAGE_SIZE]]
+    rows = await in_turns(event_row, found[:PAGE_SIZE], texts_of)
     text = site_of(request).pages.fragment("overview/_feed.html", "arrivals", arrivals=rows)
     return [Fragment("", partial("arriving", text, "afterbegin"))]
 

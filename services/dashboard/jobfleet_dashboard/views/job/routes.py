@@ -17,17 +17,18 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, asker_name, require
 from jobfleet_dashboard.security.principal import Role
-from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.history import HistoryItem, StepsRow, is_known, items_after
 from jobfleet_dashboard.views.job.job_actions import ERASE_VERB
-from jobfleet_dashboard.views.job.job_page import job_page
+from jobfleet_dashboard.views.job.job_page import JobPage, job_page
 from jobfleet_dashboard.views.job.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
 from jobfleet_dashboard.views.pages import Pages, go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_record import JobRecord
+from jobfleet_protocol.reading.masking_turns import in_turn, texts_of
 
 TEMPLATE = "job/show.html"
 ALWAYS = ("head",)
@@ -46,7 +47,7 @@ async def job(
     job_id = known_id(job_id)
     services = services_of(request)
     view = await read_job_view(services, job_id, before=before)
-    page = job_page(view, trace_url=services.options.trace_url)
+    page = await _page(services, view)
     live = page.live and before is None
     live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if live else None
     context: dict[str, Any] = {"job": page, **page_context(request, "jobs", live_url)}
@@ -95,8 +96,8 @@ async def _news(
     )
 
     async def render() -> bytes:
-        opens = batch is None
-        html = _fragments(request, view, since=since, opens=opens)
+        page = await _page(services, view)
+        html = _fragments(request, page, since=since, opens=batch is None)
         return message(html, str(view.record.last_sequence))
 
     may_operate = str(page_context(request)["may_operate"])
@@ -147,10 +148,16 @@ def known_id(text: str) -> str:
         raise unknown_job(text) from None
 
 
-def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> str:
+async def _page(services: Services, view: JobView) -> JobPage:
+    texts = [texts_of(event) for event in (*view.record.events, *view.earlier)]
+    return await in_turn(
+        lambda each: job_page(each, trace_url=services.options.trace_url), view, texts
+    )
+
+
+def _fragments(request: Request, page: JobPage, *, since: int, opens: bool) -> str:
     """Return what a page needs that knows all events up to ``since``."""
     pages = site_of(request).pages
-    page = job_page(view, trace_url=services_of(request).options.trace_url)
     context = {"job": page, **page_context(request)}
     new = items_after(page.history, since)
     same_state = all(isinstance(item, StepsRow) for item in new)

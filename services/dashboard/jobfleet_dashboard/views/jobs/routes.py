@@ -24,6 +24,7 @@ from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to, html
 from jobfleet_dashboard.views.site import live_cursor, page_context, show, site_of
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH
+from jobfleet_protocol.reading.masking_turns import in_turns, message_of
 from jobfleet_protocol.reading.search import FIELD_NAMES
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -101,7 +102,9 @@ async def _shown(services: Services, rows: Sequence[JobRow]) -> list[JobListRow]
     """Return the rows; each open group among them is asked whether its members hold it."""
     groups = [row for row in rows if is_open_group(row)]
     held = await services.group_reader.held(row.facts.job_id for row in groups)
-    return [row_of(row, held_by=held.get(row.facts.job_id, 0)) for row in rows]
+    return await in_turns(
+        lambda row: row_of(row, held_by=held.get(row.facts.job_id, 0)), rows, message_of
+    )
 
 
 @router.get("/stream/jobs")

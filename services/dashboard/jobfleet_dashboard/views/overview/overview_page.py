@@ -14,6 +14,7 @@ from jobfleet_dashboard.views.event_row import EventRow, event_row
 from jobfleet_dashboard.views.overview.throughput import Throughput, read_throughput
 from jobfleet_dashboard.views.workers.worker_row import WorkerRow, worker_rows
 from jobfleet_protocol.reading.fleet_verdict import FleetVerdict
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 
 FEED_SIZE = 200
 
@@ -88,7 +89,7 @@ async def read_overview(services: Services, *, feed: bool) -> OverviewPage:
         broker_answers=not facts.broker,
         oldest=oldest,
         workers=worker_rows(facts.workers, services.clock.now()),
-        events=tuple(event_row(event) for event in events) if feed else (),
+        events=tuple(await in_turns(event_row, events, texts_of)) if feed else (),
         is_empty=not events,
     )
 

@@ -16,6 +16,7 @@ from jobfleet_dashboard.views.event_row import event_row
 from jobfleet_dashboard.views.live_stream import Fragment, partial, shared_stream
 from jobfleet_dashboard.views.overview.overview_page import FEED_SIZE, read_overview
 from jobfleet_dashboard.views.site import live_cursor, page_context, show, site_of
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 
 TEMPLATE = "overview/index.html"
 INSTRUMENTS = ("fleet", "counts", "throughput", "queues", "alive")
@@ -60,6 +61,6 @@ async def _feed(request: Request, batch: Batch | None) -> list[Fragment]:
         events = [entry.event for entry in reversed(batch)]
     if not events:
         return []
-    rows = [event_row(event) for event in events[:FEED_SIZE]]
+    rows = await in_turns(event_row, events[:FEED_SIZE], texts_of)
     fragment = site_of(request).pages.fragment("overview/_feed.html", "arrivals", arrivals=rows)
     return [Fragment("", partial("arriving", fragment, "afterbegin"))]

@@ -85,6 +85,65 @@ def cells() -> Iterator[Cell]:
         yield Cell(*each)
 
 
+IN_LABELS: Mapping[str, str] = {
+    "variable": f"DB_PASSWORD={VALUE}",
+    "quoted variable": f"PASSWORD='{VALUE}'",
+    "option": f"--password={VALUE}",
+    "option and argument": f"--password {VALUE}",
+    "header": f"X-Api-Key: {VALUE}",
+    "header with a parameter": f"Cookie: sid={VALUE}",
+    "joined colon": f"password:{VALUE}",
+    "wide sign": f"password\uff1d{VALUE}",
+    "scheme": f"Bearer {VALUE}",
+    "scheme of a header": f"Authorization: Bearer {VALUE}",
+    "query": f"https://x/?token={VALUE}",
+    "user info": f"https://u:{VALUE}@x/?token=a",
+    "escaped query": f"n=%3Ftoken%3D{VALUE}",
+    "escaped HTML": f"token&#61;{VALUE}",
+    "key": f"secret={VALUE}",
+}
+"""Texts that say the name of a credential and hold one themselves."""
+LABELLING: Mapping[str, Callable[[str], object]] = {
+    "pair": lambda t: [t, "DEBUG=1"],
+    "pair with a number": lambda t: [t, 1],
+    "pair with an object": lambda t: [t, {"a": 1}],
+    "pair with a scheme": lambda t: [t, "Basic", "x"],
+    "name and value": lambda t: {"name": t, "value": "x"},
+    "value and header": lambda t: {"value": ["x"], "header": t},
+    "key and value": lambda t: {"key": t, "value": "1"},
+    "option without a value": lambda t: {"option": t, "value": None},
+    "type and value": lambda t: {"type": t, "value": "x"},
+    "two labels": lambda t: {"name": "password", "field": t, "value": "x"},
+    "name and data": lambda t: {"name": t, "data": "x"},
+    "variable and scope": lambda t: {"scope": "prod", "variable": t, "kind": "a"},
+    "own name": lambda t: {"lockKey": t, "jobId": "a"},
+    "name of a field": lambda t: {t: "x"},
+    "name of a label": lambda t: {f"{t} name": "password", "value": "x"},
+    "name of a value": lambda t: {"name": "password", f"{t} value": "x"},
+    "name below a name": lambda t: {"password": {t: "x"}},
+}
+"""Places in which a text is taken for the name of what stands beside it."""
+LABEL_TEXTS: Mapping[str, Callable[[object], object]] = {
+    "value": lambda v: {"a": [v]},
+    "JSON": json.dumps,
+    "JSON in a sentence": lambda v: f"got {json.dumps(v)} there",
+    "JSON in JSON": lambda v: {"a": json.dumps(json.dumps(v))},
+    "representation": lambda v: f"got {v!r} there",
+}
+LABELLING_TEXTS: Mapping[str, Callable[[str], str]] = {
+    "attributes": lambda t: f'<add key="{t}" value="x"/>',
+    "attribute of an element": lambda t: f'<param name="{t}">x</param>',
+    "elements": lambda t: f"<name>{t}</name><value>x</value>",
+    "property list": lambda t: f"<key>{t}</key><string>x</string>",
+    "cells": lambda t: f"<td>{t}</td><td>x</td>",
+    "definition": lambda t: f"<dt>{t}</dt><dd>x</dd>",
+    "YAML": lambda t: f"- name: {t}\n  value: x\n",
+    "quoted YAML": lambda t: f'- name: "{t}"\n  value: x\n',
+    "assignments": lambda t: f'name="{t}" value="x"',
+    "tuple": lambda t: f"got ({t!r}, 'x') there",
+}
+
+
 NOT_HIDDEN: Mapping[str, tuple[object, ...]] = {
     "a secret under a harmless name and without a known form": (
         {"note": VALUE},

@@ -12,6 +12,10 @@ import pytest
 from jobfleet_contracts.credentials import masked, masked_text
 from tests.protocol.credential_table import (
     CONTAINERS,
+    IN_LABELS,
+    LABEL_TEXTS,
+    LABELLING,
+    LABELLING_TEXTS,
     NAME_QUOTES,
     NAMES,
     NOT_HIDDEN,
@@ -74,6 +78,40 @@ def test_the_whole_table_is_hidden(turn: int) -> None:
 )
 def test_the_signs_of_a_text_stay_where_nothing_is_hidden(text: str, shown: str) -> None:
     assert masked_text(text) == shown
+
+
+@pytest.mark.parametrize("place", LABELLING)
+def test_a_secret_is_hidden_in_what_is_taken_for_a_label(place: str) -> None:
+    for text in IN_LABELS.values():
+        for notation in LABEL_TEXTS.values():
+            value = notation(LABELLING[place](text))
+            shown = masked(value)
+            assert VALUE not in str(shown), (value, shown)
+            if place != "key and value":  # in a text, `"key": "a ***"` is hidden whole
+                assert masked(shown) == shown, value
+
+
+@pytest.mark.parametrize("place", LABELLING_TEXTS)
+def test_a_secret_is_hidden_in_the_label_of_a_text(place: str) -> None:
+    for text in IN_LABELS.values():
+        notation = LABELLING_TEXTS[place](text)
+        shown = masked_text(notation)
+        assert VALUE not in shown, (notation, shown)
+
+
+def test_what_stands_behind_an_assignment_in_a_list_is_shown() -> None:
+    variables = [f"DB_PASSWORD={VALUE}", "DEBUG=1"]
+    assert masked(variables) == ["DB_PASSWORD=***", "DEBUG=1"]
+    assert masked([f"--token={VALUE}", "--verbose"]) == ["--token=***", "--verbose"]
+
+
+@pytest.mark.parametrize(
+    "label", ["X-Api-Key", "API key", "password:", "--token=", "aws:key"]
+)
+def test_a_label_without_a_secret_is_shown_and_names_its_value(label: str) -> None:
+    assert VALUE not in str(masked([label, VALUE]))
+    assert VALUE not in str(masked({"name": label, "value": VALUE}))
+    assert masked([label, VALUE])[0] == label
 
 
 def _documented() -> list[str]:

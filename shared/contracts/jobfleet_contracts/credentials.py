@@ -32,6 +32,7 @@ from jobfleet_contracts.pair_labels import named_beside_label
 from jobfleet_contracts.plain_words import is_object_key
 from jobfleet_contracts.secret_names import (
     SCHEMES,
+    is_assignment,
     is_count_name,
     is_label,
     is_secret_name,
@@ -169,7 +170,7 @@ def _masked_object(value: Mapping[str, Any], levels: int) -> dict[str, Any]:
     shown = {}
     for name, item in named.items():
         if name in labels:
-            shown[name] = item
+            shown[_shown_name(name, levels)] = _masked(item, levels)
         elif name == "Key" and name not in values and is_object_key(item, named):
             shown[name] = _masked(item, levels)
         elif name in values or is_secret_name(name):
@@ -207,10 +208,10 @@ def _shown_name(name: str, levels: int) -> str:
 
 def _masked_list(value: list[Any] | tuple[Any, ...], levels: int) -> list[Any]:
     match value:
-        case [str() as name, item] if is_label(name):
-            return [name, _hidden(item, levels)]
+        case [str() as name, item] if is_label(name) and not is_assignment(name):
+            return [_masked_text(name, levels), _hidden(item, levels)]
         case [str() as name, str() as scheme, *rest] if is_label(name) and _is_scheme(scheme):
-            return [name, scheme, *(_hidden(item, levels) for item in rest)]
+            return [_masked_text(name, levels), scheme, *(_hidden(item, levels) for item in rest)]
         case [first, *_]:
             return [
                 _masked(first, levels),

@@ -123,10 +123,9 @@ def without_named_values(text: str) -> str:
 
 
 class Scan:
-    """One pass over a text.
+    """One pass over a text: what searches have found is remembered, and no place is passed twice.
 
-    What is hidden is not looked into, and searches that lead on are remembered: no place is passed
-    twice.
+    What is hidden is not looked into, unless it stands behind its label: that is looked at first.
     """
 
     def __init__(self, text: str) -> None:
@@ -217,7 +216,7 @@ class Scan:
         start = found.start()
         dashes = self._text[max(0, start - 2) : start]
         before = self._text[max(0, start - 3) : start].rstrip("-")[-1:]
-        if not dashes.endswith("-") or (before and not before.isspace()):
+        if not dashes.endswith("-") or before.strip().strip("\"'`>"):
             return None
         match = _OPTION.match(self._text, found.end())
         return None if match is None else _Separator(" ", match.end(), quoted=False, joined=False)
@@ -375,7 +374,7 @@ class Scan:
         content = self._extents.content_of_tag(found.start(), label.end())
         is_secret = is_label(label[1])
         if content is not None and is_secret:
-            self._hide(*content)
+            self._hide_ahead(*content)
         elif content is None:
             extent = self._value(found.start(), separator) if hides else None
             if extent is not None and self._is_no_value(found, separator, *extent):
@@ -406,11 +405,10 @@ class Scan:
         pair.opens = None
         if any(is_value_name(each.name) for each in found):
             return False
-        named = named_beside_label(
-            [(each.name, self._text[each.first : each.end]) for each in found]
-        )
+        members = [(each.name, self._text[each.first : each.end]) for each in found]
+        named = named_beside_label(members)
         for place in named:
-            self._hide(found[place].first, found[place].end)
+            self._hide_ahead(found[place].first, found[place].end)
         return bool(named)
 
     def _take_value(self, found: re.Match[str], separator: _Separator) -> None:
@@ -471,7 +469,11 @@ class Scan:
     # What is hidden
 
     def _hide(self, first: int, end: int, *, counts: bool = False) -> None:
+        self._hide_ahead(first, end, counts=counts)
         self._at = max(self._at, end)
+
+    def _hide_ahead(self, first: int, end: int, *, counts: bool = False) -> None:
+        """Hide a part, and go on looking at what stands before it: its label may hold one too."""
         text = self._text[first:end]
         if _is_kept(text) or (counts and _NUMBER.fullmatch(text.strip())):
             return

@@ -72,6 +72,7 @@ _VALUES = frozenset({"value", "values", "val", "v", "string"})
 _COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
 """What a number counts. Passwords are not counted, and "pass" and "sas" are not plurals."""
 _MOST_WORDS = 3
+_ASSIGNMENT = re.compile(rf"[\w$.-]+=(?!(?:{SCHEMES})?\Z)[^\s=].*", re.IGNORECASE)
 
 
 class NameRole(NamedTuple):
@@ -139,13 +140,21 @@ def is_count_name(name: str) -> bool:
 
 
 def is_label(text: object) -> bool:
-    """Whether a value is itself the name of a credential: ``X-Api-Key``, ``API key``."""
+    """Whether a value may be the name of a credential: ``X-Api-Key``, ``API key``.
+
+    It may hold one as well, as ``X-Api-Key: X`` does: search the text before you show it.
+    """
     return (
         isinstance(text, str)
         and len(text) <= MAX_NAME
         and is_secret_name(text)
         and len(text.split()) <= _MOST_WORDS
     )
+
+
+def is_assignment(text: str) -> bool:
+    """Whether a text sets a variable or an option, and labels nothing: ``DB_PASSWORD=X``."""
+    return _ASSIGNMENT.fullmatch(plain(text)) is not None
 
 
 def _last_word(name: str) -> str:

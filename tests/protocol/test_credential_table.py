@@ -105,9 +105,7 @@ def test_what_stands_behind_an_assignment_in_a_list_is_shown() -> None:
     assert masked([f"--token={VALUE}", "--verbose"]) == ["--token=***", "--verbose"]
 
 
-@pytest.mark.parametrize(
-    "label", ["X-Api-Key", "API key", "password:", "--token=", "aws:key"]
-)
+@pytest.mark.parametrize("label", ["X-Api-Key", "API key", "password:", "--token=", "aws:key"])
 def test_a_label_without_a_secret_is_shown_and_names_its_value(label: str) -> None:
     assert VALUE not in str(masked([label, VALUE]))
     assert VALUE not in str(masked({"name": label, "value": VALUE}))

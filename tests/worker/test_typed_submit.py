@@ -64,7 +64,9 @@ async def test_a_payload_that_does_not_fit_is_refused_before_anything_is_submitt
     workshop: Workshop,
 ) -> None:
     payload: Any = {"path": "a", "rows": 0}
-    with pytest.raises(InvalidRequest, match=r"payload\.rows is refused: Input should be greater") as refused:
+    with pytest.raises(
+        InvalidRequest, match=r"payload\.rows is refused: Input should be greater"
+    ) as refused:
         await import_rows.submit(payload)
     assert refused.value.field == "payload"
     several: Any = [{"path": "a"}, payload]

@@ -14,6 +14,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_cli.patience import Patience
 from jobfleet_cli.session import Session
 from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.error_group import ErrorKey, FailureCount
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock, key_lock, limit_lock
@@ -49,6 +50,12 @@ class Fleet:
     bench: Bench
     session: Session
     jobs: dict[str, str]
+
+    async def failures(self) -> dict[ErrorKey, FailureCount]:
+        """Return the failures of the last day as the index counts them."""
+        since = self.session.clock.now() - timedelta(days=1)
+        errors = await self.bench.real.reader.errors(since=since, step="hour")
+        return {group.key: group.total for group in errors.groups}
 
     async def histories(self) -> dict[str, list[Event]]:
         """Return all that the trail holds, with its data."""

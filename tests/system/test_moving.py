@@ -84,6 +84,7 @@ async def move(source: Fleet, target: Fleet, file: Path) -> None:
     assert here == there
     assert {k: h[-1].hash for k, h in here.items()} == {k: h[-1].hash for k, h in there.items()}
     assert await target.entries() == await source.entries()
+    assert await target.failures() == await source.failures() != {}
     assert await target.log_of("completed") == b"it runs\n"
     for lock in (key_lock_of_turns(), limit_lock("crm", 1)):
         note = await target.bench.real.locks.read_note(lock)

@@ -53,7 +53,7 @@ class MoveImport:
             _tell("this file has been imported here; nothing to do")
             return ExitCode.DONE
         await move.take(self._items())
-        await rebuild_index(session)
+        await rebuild_index(session, is_alone=True)
         if not await self._is_whole(session, checked):
             _tell("the backend stays sealed. Import the same file into another, empty one")
             return ExitCode.NO

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
@@ -22,9 +23,11 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 
 AT_ONCE = 2000
 """Rows queued before waiting for them, so that memory stays small."""
+ALL_IS_SETTLED = timedelta(days=1)
+"""Later than the endings of any fleet, clocks that go ahead included."""
 
 
-async def rebuild_index(session: Session) -> ExitCode:
+async def rebuild_index(session: Session, *, is_alone: bool = False) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
 
     Callback jobs and successors of ended jobs are submitted if they are missing.
@@ -32,8 +35,13 @@ async def rebuild_index(session: Session) -> ExitCode:
     Open rows whose event never came are removed after an hour: their submitter may still write it.
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
+
+    Args:
+        is_alone: the fleet is sealed and nothing else writes, so endings of the last hour are
+            counted here too.
     """
-    await session.backend.index.begin_rebuild(now=session.clock.now())
+    now = session.clock.now()
+    await session.backend.index.begin_rebuild(now=now + ALL_IS_SETTLED if is_alone else now)
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():

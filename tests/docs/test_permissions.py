@@ -77,7 +77,7 @@ async def test_the_services_user_may_listen_to_cancels_and_events(broker: Rabbit
     cancel = asyncio.ensure_future(anext(aiter(control.cancels())))
     topology = broker.topology
     to_events = Route(topology.events, "default.*", topology.declare_events)
-    events = Subscription(rabbitmq=broker, route=to_events).bodies()
+    events = Subscription(rabbitmq=broker, route=to_events, most_bytes=100_000).bodies()
     event = asyncio.ensure_future(anext(aiter(events)))
     job_id = new_id()
     async with asyncio.timeout(60):

@@ -9,7 +9,7 @@ from random import Random
 from jobfleet_contracts.delay_steps import delay_step
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
-from jobfleet_worker.run.under_way import UnderWay
+from jobfleet_worker.run.under_way import MOST_PUT_OFF, UnderWay
 
 MESSAGE = JobMessage(request=JobRequest.model_validate({"type": "a"}), sequence=3)
 
@@ -63,6 +63,21 @@ def test_what_came_back_is_forgotten() -> None:
         request = MESSAGE.request.model_copy(update={"job_id": f"job-{number}"})
         known.add(replace(MESSAGE, request=request), _seconds(5), since=number)
     assert len(known._put_off) == len(known._ends) == 5
+
+
+def test_of_a_large_foreign_request_a_digest_is_kept_and_of_many_the_latest() -> None:
+    known = UnderWay()
+    payload = "a" * 1_000_000
+    for number in range(MOST_PUT_OFF + 5):
+        update = {"job_id": f"job-{number}", "payload": payload}
+        request = MESSAGE.request.model_copy(
+            update=update if number < 5 else {"job_id": f"{number}"}
+        )
+        foreign = replace(MESSAGE, request=request, sequence=None)
+        known.add(foreign, _seconds(5), since=number / 10_000)
+        assert known.covers(foreign, _seconds(5), now=number / 10_000)
+    assert len(known._put_off) == len(known._ends) == MOST_PUT_OFF
+    assert payload not in str(known._put_off)
 
 
 def test_of_many_copies_at_many_workers_one_is_left_and_never_none() -> None:

@@ -35,10 +35,15 @@ def checked_time(value: Any) -> datetime:
     return moment
 
 
+def is_canonical_uuid(text: str) -> bool:
+    """Whether a text is a UUID in its canonical form: 36 characters, small letters."""
+    return _CANONICAL_UUID.fullmatch(text) is not None
+
+
 def canonical_uuid(value: str) -> str:
     """Return a UUID in its canonical form."""
     try:
-        return value if _CANONICAL_UUID.fullmatch(value) else str(UUID(value))
+        return value if is_canonical_uuid(value) else str(UUID(value))
     except ValueError:
         raise ValueError("must be a UUID; leave it out to have one made") from None
 

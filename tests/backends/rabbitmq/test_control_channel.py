@@ -62,7 +62,7 @@ async def test_a_listener_survives_garbage_and_the_loss_of_its_channel(
     control = RabbitControlChannel(rabbitmq=broker)
     listener = Listener(control)
     await eventually("it listens", lambda: is_heard(control, listener))
-    for body in (b"\xff", b"[]", b'{"cancel": 7}'):
+    for body in (b"\xff", b"[]", b'{"cancel": 7}', b"x" * 2_000_000):
         foreign_client.publish(rabbitmq.url, broker.topology.control, body)
     connection = await broker.consuming.connection()
     await connection.close()

@@ -59,7 +59,7 @@ async def test_a_subscriber_sees_events_as_the_api_shows_them(
 ) -> None:
     topology = broker.topology
     route = Route(topology.events, "default.*", topology.declare_events)
-    subscription = Subscription(rabbitmq=broker, route=route)
+    subscription = Subscription(rabbitmq=broker, route=route, most_bytes=100_000)
     seen: list[dict[str, Any]] = []
     event = an_event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from jobfleet_contracts.control_ports import ControlChannel
+from jobfleet_contracts.field_checks import is_canonical_uuid
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.run.executor import Executor
 
@@ -28,4 +29,5 @@ class CancelListener:
 
     async def _listen(self) -> None:
         async for job_id in self._control.cancels():
-            self._executor.note_cancel(job_id)
+            if is_canonical_uuid(job_id):  # any client of the broker may send any text
+                self._executor.note_cancel(job_id)

@@ -14,6 +14,8 @@ from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.errors import BackendUnavailable, Unroutable
 
 SEND_SECONDS = 3.0
+MOST_ROUTES = 5000
+"""Routes that stay declared. A foreign message that is put off can name any queue."""
 _PAUSE_SECONDS = 0.05
 
 
@@ -91,6 +93,8 @@ class ConfirmedSender:
             if route not in self._exchanges:
                 await self._declare(route)
                 exchange = await self._channel.get_exchange(route.exchange, ensure=False)
+                while len(self._exchanges) >= MOST_ROUTES:
+                    self._exchanges.pop(next(iter(self._exchanges)))
                 self._exchanges[route] = exchange
             return self._exchanges[route]
 

@@ -11,9 +11,10 @@ from jobfleet_backends.rabbitmq.subscription import Subscription
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.json_size import check_foreign_size
 
 _SUBJECTS = frozenset(subject.value for subject in ControlSubject)
+MOST_BYTES = 1000
+"""Limit of an announcement; an id and a name of 100 characters need a quarter of it."""
 
 
 class RabbitControlChannel:
@@ -63,9 +64,9 @@ class RabbitControlChannel:
     async def _bodies(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what can be read; any user of the broker may send to the exchange."""
         route = self._rabbitmq.topology.to_control()
-        async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
+        bodies = Subscription(rabbitmq=self._rabbitmq, route=route, most_bytes=MOST_BYTES).bodies()
+        async for body in bodies:
             try:
-                check_foreign_size(body)
                 fields = decode(body)
             except InvalidRequest:
                 continue

@@ -16,6 +16,9 @@ from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import JobMessage
 
+MOST_QUEUES = 1000
+"""Names of queues that are kept. A foreign message that is put off can name any queue."""
+
 
 class RabbitJobQueue:
     """Publishes job messages, confirmed; declares what the broker does not know yet.
@@ -26,6 +29,7 @@ class RabbitJobQueue:
 
     def __init__(self, *, rabbitmq: RabbitMQ, queues: Sequence[str] = ()) -> None:
         self._rabbitmq = rabbitmq
+        self._given = frozenset(queues)
         self._known = dict.fromkeys(queues)
         self._undeclared: dict[str, BackOff] = {}
 
@@ -48,9 +52,17 @@ class RabbitJobQueue:
         return await self._rabbitmq.at_home(self._depths())
 
     async def _send(self, message: JobMessage, route: Route, timeout: float) -> None:
-        self._known[message.request.queue] = None
-        self._undeclared.pop(message.request.queue, None)
+        self._know(message.request.queue)
         await self._rabbitmq.at_home(self._send_signed(message, route, timeout))
+
+    def _know(self, queue: str) -> None:
+        """Remember a queue; of too many, forget the one that was used first after those given."""
+        self._undeclared.pop(queue, None)
+        if queue not in self._known and len(self._known) >= MOST_QUEUES:
+            oldest = next((each for each in self._known if each not in self._given), queue)
+            self._known.pop(oldest, None)
+            self._undeclared.pop(oldest, None)
+        self._known[queue] = None
 
     async def _send_signed(self, message: JobMessage, route: Route, timeout: float) -> None:
         key = await self._rabbitmq.message_key.find()

@@ -22,9 +22,14 @@ _PAUSE_SECONDS = 0.1
 
 
 class Subscription:
-    """An exclusive queue of its own; opened again after every loss, until the backend closes."""
+    """An exclusive queue of its own; opened again after every loss, until the backend closes.
 
-    def __init__(self, *, rabbitmq: RabbitMQ, route: Route) -> None:
+    Args:
+        most_bytes: a larger body is left out; any user of the broker may send one.
+    """
+
+    def __init__(self, *, rabbitmq: RabbitMQ, route: Route, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._rabbitmq = rabbitmq
         self._link = rabbitmq.consuming
         self._route = route
@@ -82,8 +87,9 @@ class Subscription:
                 await queue.consume(self._on_message, no_ack=True)
 
     async def _on_message(self, received: AbstractIncomingMessage) -> None:
-        self._bodies.append(received.body)
-        self._changed.set()
+        if len(received.body) <= self._most_bytes:
+            self._bodies.append(received.body)
+            self._changed.set()
 
     def _on_broken(self) -> None:
         self._is_broken = True

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from jobfleet_contracts.control import ControlSubject
 
 _CANCEL, _CHANGE = "cancel", "change"
+_SUBJECTS = frozenset(subject.value for subject in ControlSubject)
 
 
 class SqlControlChannel(ABC):
@@ -30,7 +31,8 @@ class SqlControlChannel(ABC):
         """Yield subject and name as changes come; ends when the backend is closed."""
         async for about in self._follow(_CHANGE):
             subject, _, name = about.partition("/")
-            yield ControlSubject(subject), name
+            if subject in _SUBJECTS:  # a newer release may know others
+                yield ControlSubject(subject), name
 
     @abstractmethod
     async def _send(self, kind: str, about: str) -> None:

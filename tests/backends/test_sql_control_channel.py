@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import override
+
+from typing_extensions import override
 
 from jobfleet_backends.sql.control_channel import SqlControlChannel
 from jobfleet_contracts.control import ControlSubject

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -101,3 +105,45 @@ def _two_free_ports() -> int:
             return free_port(port + 1) - 1
         except SettingsError:
             continue
+
+
+class _Target(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+
+@pytest.fixture
+def target() -> Iterator[str]:
+    """The address of a server that answers each call."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Target)
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_many_half_requests_leave_the_port_and_outbound_calls_their_sockets(
+    cli: Cli, target: str, until: Callable[..., None]
+) -> None:
+    worker = cli.start(
+        "worker",
+        JOBFLEET_METRICS_PORT="0",
+        JOBFLEET_LOG_FORMAT="json",
+        JOBFLEET_ALLOW_PRIVATE_TARGETS="true",
+    )
+    until(lambda: served(cli), "the worker serves its port")
+    port = served(cli)["port"]
+    _, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (300, hard))
+    with ExitStack() as stack:
+        for _ in range(400):
+            held = stack.enter_context(closing(socket.create_connection(("127.0.0.1", port))))
+            held.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
+        payload = json.dumps({"targetUrl": target})
+        fields = ("--type", "http.request", "--payload", payload, "--max-attempts", "1")
+        answer = cli.run("publish", *fields, "--wait")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        assert json.loads(get(f"http://127.0.0.1:{port}/livez")) == {"status": "alive"}

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_contracts.own_host import is_loopback, is_own_host
+from jobfleet_worker.metrics.bounded_connections import BoundedConnections, one_request
 
 HEALTH_SERVED = "health.served"
 PROBE_SECONDS = 3.5
@@ -63,6 +64,7 @@ class HealthServer:
         self._metrics = metrics
         self._may_see_names = may_see_names
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen.
@@ -70,25 +72,33 @@ class HealthServer:
         Raises:
             SettingsError: the port is in use or may not be bound.
         """
-        app = web.Application(middlewares=[_own_host] if is_loopback(self._host) else ())
+        own_host = [_own_host] if is_loopback(self._host) else []
+        app = web.Application(middlewares=[one_request, *own_host])
         handlers = (self._livez, self._readyz, self._show_metrics)
         app.add_routes([web.get(*each) for each in zip(self.paths, handlers, strict=True)])
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+        # The handler must end with its connection: dropped connections are not counted any more.
+        self._runner = web.AppRunner(app, shutdown_timeout=1, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port)
+        assert self._runner.server is not None
+        connections = BoundedConnections(self._runner.server)
         try:
-            await site.start()
+            self._listener = await asyncio.get_running_loop().create_server(
+                connections, self._host, self.port
+            )
         except OSError as error:
             await self.stop()
             raise SettingsError(
                 f"JOBFLEET_METRICS_PORT: {self._host}:{self.port} cannot be bound "
                 f"({error.strerror}); 0 picks a free port"
             ) from error
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
         _log.info(HEALTH_SERVED, host=self._host, port=self.port)
 
     async def stop(self) -> None:
         """Close the port; safe to call twice."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -13,7 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from jobfleet_cli.lazy_group import COMMANDS
-from jobfleet_cli.terminal_text import visible, visible_json, visible_lines
+from jobfleet_cli.terminal_text import visible, visible_json
+from jobfleet_contracts.visible_text import visible_lines
 from tests.cli.command_process import ForkedTerminal
 from tests.cli.conftest import Cli
 from tests.cli.test_terminal import ESCAPES

@@ -7,6 +7,7 @@ import io
 import sys
 import unicodedata
 
+from jobfleet_contracts.visible_text import UNSAFE
 from jobfleet_protocol.reading.csv_line import csv_line
 
 SIGNS = [
@@ -35,6 +36,16 @@ def test_no_sign_begins_a_cell_whatever_separates_cells_and_stands_before_it() -
                         quoted = cell[: len(cell) - len(begin)]
                         at_sign = begin.startswith(sign)
                         assert not at_sign or "'" in quoted, (text, separator, cell)
+
+
+def test_no_cell_steers_a_terminal_and_lines_and_tabs_stay() -> None:
+    text = "\x1b]0;PWN\x07\x1b[2J\x08\x00 a\r\nb\tc \x9b31m \u202e\ud800"
+    [[cell]] = csv.reader(io.StringIO(csv_line([text]).decode(), newline=""))
+    shown = r"\x1b]0;PWN\x07\x1b[2J\x08\x00 a\x0d" + "\nb\tc " + r"\x9b31m \u202e\ud800"
+    assert cell == shown
+    unsafe = [chr(number) for number in range(sys.maxunicode + 1) if UNSAFE.match(chr(number))]
+    line = csv_line(unsafe).decode()
+    assert UNSAFE.sub("", line) == line.removesuffix("\r\n") + "\n"
 
 
 def test_other_texts_and_numbers_stay_as_they_are() -> None:

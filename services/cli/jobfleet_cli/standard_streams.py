@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from jobfleet_cli.terminal_text import visible_lines
+from jobfleet_contracts.visible_text import visible_lines
 
 STDOUT, STDERR = 1, 2
 

@@ -10,6 +10,7 @@ import re
 import pytest
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.visible_text import UNSAFE
 from jobfleet_protocol.reading import event_export
 from jobfleet_protocol.reading.job_export import COLUMNS, PAGE
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -44,6 +45,16 @@ async def test_a_spreadsheet_takes_no_cell_for_a_formula_and_sees_no_credential(
     assert row[1].startswith("'=HYPERLINK")
     assert row[COLUMNS.index("message")].startswith('\'@SUM(1), "quoted"\n')
     assert "hunter2" not in "".join(row)
+
+
+async def test_no_csv_holds_what_steers_a_terminal(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client, jobName="mail")
+    await life.start(job_id)
+    await life.fail(job_id, "\x1b]0;PWN\x07\x1b[2J\x9b31m\u202e")
+    for what in ("jobs", "events"):
+        text = (await client.get(f"/api/{what}/export.csv")).body.decode()
+        assert r"\x1b]0;PWN\x07\x1b[2J\x9b31m\u202e" in text
+        assert not UNSAFE.search(text.replace("\r\n", "\n"))
 
 
 async def test_all_events_of_a_filter_are_exported_as_the_list_shows_them(

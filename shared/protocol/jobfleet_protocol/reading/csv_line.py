@@ -1,4 +1,4 @@
-"""Lines of CSV (RFC 4180) that no spreadsheet takes for formulas."""
+"""Lines of CSV (RFC 4180) that no spreadsheet takes for formulas, and no terminal for commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from jobfleet_contracts.visible_text import visible_lines
+
 _SIGNS = (
     "=+\\-@"
     "\uff1d\uff0b\uff0d\uff20"  # full-width
@@ -16,10 +18,9 @@ _SIGNS = (
     "\u2212\ufb29"  # the minus sign of mathematics, a Hebrew plus
 )
 """Characters that begin a formula, or that normalise to one that does."""
-_UNSEEN = "\\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060-\u2064\ufeff"
-"""Characters that a spreadsheet may ignore before the sign of a formula."""
-_FORMULA = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[{_SIGNS}]")
-_INNER_FORMULA = re.compile(f"([;\t\r\n])(?=[{_UNSEEN}]{{0,20}}[{_SIGNS}])")
+_FORMULA = re.compile(f"[\t\n]|\\s*[{_SIGNS}]")
+"""A spreadsheet may ignore spaces before the sign; other unseen characters are shown by then."""
+_INNER_FORMULA = re.compile(f"([;\t\n])(?=\\s{{0,20}}[{_SIGNS}])")
 """Finds a formula behind a semicolon, tab or line break, which may separate cells.
 
 Keep the bound: without it the search takes quadratic time on a run of line breaks.
@@ -36,11 +37,13 @@ def csv_line(values: Iterable[Any]) -> bytes:
 def _cell(value: Any) -> str:
     """Return a cell that no spreadsheet takes for a formula: submitters write these texts.
 
+    Its control and format characters are shown: a download may be printed on a terminal.
+
     Source: https://owasp.org/www-community/attacks/CSV_Injection
     """
     if value is None:
         return ""
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else str(value)
-    text = _INNER_FORMULA.sub(r"\1'", value)
+    text = _INNER_FORMULA.sub(r"\1'", visible_lines(value))
     return f"'{text}" if _FORMULA.match(text) else text

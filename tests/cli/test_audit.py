@@ -217,3 +217,33 @@ def _until_removed(cli: Cli, job_id: str) -> None:
     until = time.monotonic() + 90
     while cli.run("audit", "export", "--job", job_id).stdout.count("\n") > 1:
         assert time.monotonic() < until, f"history of {job_id} is still there"
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE control_log SET occurred_at = 'aaaa' WHERE sequence = 1", "entry 1: the row"),
+        ("UPDATE control_log SET details = '[' WHERE sequence = 1", "entry 1: the row"),
+        ("UPDATE control_log SET state = '[]' WHERE sequence = 1", "entry 1: the row"),
+        ("UPDATE trail SET job_id = '../../x' WHERE sequence = 2", "job ../../x  event 2"),
+        ("UPDATE trail SET due_at = 'x' WHERE sequence = 2", "event 2 "),
+        ("UPDATE trail SET occurred_at = '0001-01-01T00:00:00+23:59'", "event 2 "),
+        ("UPDATE payloads SET body = x'ff'", "cannot be read"),
+        ("UPDATE payloads SET body = x'5b5d'", "cannot be read"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named_and_ends_neither_check_nor_export(
+    cli: Cli, finished: str, statement: str, named: str
+) -> None:
+    cli.publish("--type", "demo.steps", "--payload", f'"{"x" * 40_000}"')
+    assert cli.run("queues", "pause", "mail").returncode == 0
+    before = len(cli.run("audit", "export").stdout.splitlines())
+    _sql(cli, statement)
+    answer = cli.run("audit", "verify", "--data")
+    assert (answer.returncode, answer.stderr) == (1, ""), answer.stderr
+    assert "VIOLATION" in answer.stdout
+    assert named in answer.stdout
+    for raw in ((), ("--raw",)):
+        export = cli.run("audit", "export", *raw)
+        assert "Traceback" not in export.stderr
+        assert len(export.stdout.splitlines()) == before

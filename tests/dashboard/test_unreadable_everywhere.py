@@ -31,7 +31,7 @@ from tests.dashboard.api.test_jobs import submit
 
 GARBAGE: tuple[Any, ...] = ("garbage", -7, b"\xff\x00")
 NO_DATA = {"/docs", "/openapi.json", "/login", "/livez", "/readyz"}
-NO_ROWS_OF_VIEWS = {"messages", "meta", "control_messages", "payloads", "control_log"}
+NO_ROWS_OF_VIEWS = {"messages", "meta", "control_messages", "payloads"}
 NO_ROWS_OF_VIEWS |= {"duration_buckets"}
 """Tables that no page or route reads row by row."""
 
@@ -280,3 +280,31 @@ async def test_an_edited_state_of_a_schedule_hides_none_of_the_others(
     await backend.control_log.insert(edited)
     listed = (await client.get("/api/schedules")).json["items"]
     assert [each["name"] for each in listed] == ["nightly", "weekly"]
+
+
+@pytest.mark.parametrize("edit", ["data = ''", "due_at = 'x'", "locks = '5'"])
+async def test_an_action_on_a_job_whose_newest_row_cannot_be_read_is_refused_and_names_the_row(
+    client: AsgiClient, job_id: str, tmp_path: Path, edit: str
+) -> None:
+    Database(tmp_path / "jobfleet.db")
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        database.execute(f"UPDATE trail SET {edit} WHERE job_id = ? AND sequence = 3", (job_id,))
+    for action in ("cancel", "redrive", "dismiss", "erase"):
+        body = {"reason": "asked"} if action in ("cancel", "erase") else None
+        answer = await client.post(f"/api/jobs/{job_id}/{action}", body)
+        assert answer.status == 409, action
+        assert f"job {job_id}: its event 3 cannot be read" in answer.json["detail"]
+
+
+async def test_an_edited_row_of_the_journal_hides_no_other_and_what_follows_is_noted(
+    client: AsgiClient, tmp_path: Path
+) -> None:
+    for queue in ("mail", "reports"):
+        await client.post(f"/api/queues/{queue}/pause")
+    Database(tmp_path / "jobfleet.db")
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        edit = "UPDATE control_log SET occurred_at = 'aaaa' WHERE name = 'journal' AND sequence = 2"
+        database.execute(edit)
+    assert (await client.post("/api/queues/mail/resume")).status < 300
+    kinds = [each["kind"] for each in (await client.get("/api/actions")).json["items"]]
+    assert kinds == ["Resumed", "Unreadable", "Paused"]

@@ -9,6 +9,7 @@ from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.field_checks import is_canonical_uuid
 from jobfleet_protocol.audit.control_check import (
     ControlViolation,
     check_control_log,
@@ -17,6 +18,7 @@ from jobfleet_protocol.audit.control_check import (
 from jobfleet_protocol.audit.limit_check import LimitCheck, SlotStart
 from jobfleet_protocol.audit.verification import KEPT_FINDINGS
 from jobfleet_protocol.audit.violation import Violation
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 LONGEST_LOG = 1_000_000
 
@@ -64,7 +66,7 @@ class ControlVerification:
         """
         await self._judge_starts(session)
         for job_id, violation in self._promised.items():
-            if await session.backend.trail.read(job_id, 1) is None:
+            if not await _is_stored(session, job_id):
                 self.violations.append(violation)
 
     async def _judge_starts(self, session: Session) -> None:
@@ -80,6 +82,13 @@ class ControlVerification:
         """Print each finding as one line."""
         for found in self.violations:
             print_json(found.to_json()) if as_json else print(_line(found))
+
+
+async def _is_stored(session: Session, job_id: str) -> bool:
+    """Whether the job has a first event; an edited entry may promise what is no id at all."""
+    if not is_canonical_uuid(job_id):
+        return False
+    return await ReadableTrail(session.backend.trail).read(job_id, 1) is not None
 
 
 def _line(found: ControlViolation) -> str:

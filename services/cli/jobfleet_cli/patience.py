@@ -93,13 +93,13 @@ class _PatientPort:
 class _PatientTrail(_PatientPort):
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Go on behind the last history after an outage: they come in the order of job ids."""
-        last = ""
+        last: str | None = None
         began = time.monotonic()
         while True:
             try:
                 async for history in self._port.scan():
                     self._patience.answered, began = True, time.monotonic()
-                    if history[0].job_id > last:
+                    if last is None or history[0].job_id > last:
                         last = history[0].job_id
                         yield history
             except BackendUnavailable:

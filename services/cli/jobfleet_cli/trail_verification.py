@@ -17,6 +17,7 @@ from jobfleet_protocol.audit.chain_check import violation
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_protocol.audit.verification import RULES, Note, Verifier, Violation
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
@@ -104,7 +105,7 @@ class TrailVerification:
             try:
                 whole.append(await resolve(event, session.backend.payloads))
             except DataMissing as error:
-                newest = await session.backend.trail.newest(event.job_id)
+                newest = await ReadableTrail(session.backend.trail).newest(event.job_id)
                 if newest is not None and is_tombstone(newest):
                     return []  # the retention removes the job at this moment
                 verifier.violations.add([violation(event, str(error))])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +55,8 @@ class ControlKind(StrEnum):
     UNSEALED = "Unsealed"
     NEWER = "Newer"
     """Stands for each kind that this release does not know; no writer uses it."""
+    UNREADABLE = "Unreadable"
+    """Kind of what stands in for a row that cannot be read; no writer uses it."""
 
     @classmethod
     def _missing_(cls, value: object) -> ControlKind:  # noqa: ARG003 - the enum calls it
@@ -85,6 +87,26 @@ class ControlEntry:
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def unreadable(
+        cls, subject: ControlSubject, name: str, sequence: int, reason: str
+    ) -> ControlEntry:
+        """Stand in for a row that cannot be read, so that the others of its log are still shown.
+
+        Its state is empty. So a queue or type counts as paused, a limit lets no job start, and a
+        fleet counts as sealed. ``audit verify`` reports it with the reason.
+        """
+        return cls(
+            subject=subject,
+            name=name,
+            sequence=sequence,
+            entry_id=f"unreadable/{subject}/{name}/{sequence}",
+            kind=ControlKind.UNREADABLE,
+            by="",
+            occurred_at=datetime.fromtimestamp(0, UTC),
+            reason=f"the row cannot be read: {reason}",
+        )
 
 
 def text_in(values: Mapping[str, Any], name: str) -> str | None:

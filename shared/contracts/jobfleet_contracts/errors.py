@@ -39,6 +39,21 @@ class WrittenByNewer(ActionRefused, ValueError):
     """A newer release wrote the job's newest event (HTTP 409): leave the job to that release."""
 
 
+class RowUnreadable(ActionRefused, ValueError):
+    """A stored row of the job cannot be read (HTTP 409): nothing is decided on top of it.
+
+    Attributes:
+        reason: what is wrong with the row.
+    """
+
+    def __init__(self, job_id: str, sequence: object, reason: str) -> None:
+        super().__init__(
+            f"job {job_id}: its event {sequence} cannot be read ({reason}); "
+            "`jobfleet audit verify` lists all such rows"
+        )
+        self.reason = reason
+
+
 class NotFound(JobfleetError):
     """Nothing has this name or id (HTTP 404); the message says what was looked for."""
 
@@ -89,7 +104,8 @@ class ReleaseUnfit(BackendForbidden):
 
 
 class DataMissing(BackendError):
-    """The blob that holds an event's data, or a value of it, is missing. Retrying will not help."""
+    """The blob that holds an event's data, or a value of it, is missing, or holds something else.
+    Retrying will not help."""
 
 
 class FleetSealed(BackendError):

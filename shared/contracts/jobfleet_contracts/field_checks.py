@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.codec import decode, parse_time
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
 
 _TEXT_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -38,6 +39,17 @@ def checked_time(value: Any) -> datetime:
 def is_canonical_uuid(text: str) -> bool:
     """Whether a text is a UUID in its canonical form: 36 characters, small letters."""
     return _CANONICAL_UUID.fullmatch(text) is not None
+
+
+def json_object(text: str, column: str) -> dict[str, Any]:
+    """Return the object of a stored JSON text; ``column`` is named in the error."""
+    try:
+        found = decode(text)
+    except InvalidRequest as error:
+        raise ValueError(f"{column}: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{column} is not a JSON object")
+    return found
 
 
 def canonical_uuid(value: str) -> str:

@@ -26,7 +26,7 @@ INTERNAL_TYPES = frozenset({CALLBACK_TYPE, GROUP_TYPE, GROUP_CANCEL_TYPE})
 """Types that only jobfleet submits: their jobs act with the fleet's own rights."""
 
 _VERSION = 8
-_VERSION_PLACE, _VARIANT_PLACE = 14, 19
+_VERSION_PLACE, _VARIANT_PLACE, _LENGTH = 14, 19, 36
 
 
 def internal_job_id(kind: str, *parts: str) -> str:
@@ -45,7 +45,10 @@ def internal_job_id(kind: str, *parts: str) -> str:
 
 
 def is_internal_id(job_id: str) -> bool:
-    """Whether a canonical UUID is of version 8."""
+    """Whether a canonical UUID is of version 8; a text of another length is none."""
+    # An id read from storage may have any length: the row may have been edited.
+    if len(job_id) != _LENGTH:
+        return False
     return job_id[_VERSION_PLACE] == str(_VERSION) and job_id[_VARIANT_PLACE] in "89ab"
 
 

@@ -9,9 +9,10 @@ from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
-from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.field_checks import checked_time, json_object
 
 _LAST = 9_999_999_999
 _HEADS_PAGE = 50
@@ -64,7 +65,8 @@ class AzureControlLog:
                     found.append(_to_entry(row))
             if len(rows) < _HEADS_PAGE:
                 return found
-            after = _behind(found[-1].name)
+            # A forged key may sort behind its name: the next look must not find it again.
+            after = max(_behind(found[-1].name), rows[-1]["RowKey"])
 
     async def history(
         self,
@@ -84,8 +86,8 @@ class AzureControlLog:
         """Yield each log whole."""
         for subject in ControlSubject:
             for head in await self.heads(subject):
-                log = await self.history(subject, head.name, limit=head.sequence)
-                yield log[::-1]
+                log = await self.history(subject, head.name, limit=max(1, head.sequence))
+                yield log[::-1] or [head]
 
 
 def _row_key(name: str, sequence: int) -> str:
@@ -93,8 +95,14 @@ def _row_key(name: str, sequence: int) -> str:
 
 
 def _name_of(row: Mapping[str, Any]) -> str:
-    name: str = row["RowKey"].rpartition("~")[0]
-    return name
+    key: str = row["RowKey"]
+    return key.rpartition("~")[0] or key
+
+
+def _sequence_of(row: Mapping[str, Any]) -> int:
+    """Return the sequence that the key names, 0 if it names none."""
+    digits = row["RowKey"].rpartition("~")[2]
+    return _LAST - int(digits) if digits.isdecimal() else 0
 
 
 def _behind(name: str) -> str:
@@ -118,15 +126,31 @@ def _to_entity(entry: ControlEntry) -> dict[str, Any]:
 
 
 def _to_entry(row: Mapping[str, Any]) -> ControlEntry:
-    return ControlEntry(
-        subject=ControlSubject(row["PartitionKey"]),
-        name=_name_of(row),
-        sequence=row["Sequence"],
-        entry_id=row["EntryId"],
-        kind=ControlKind(row["Kind"]),
-        by=row["By"],
-        occurred_at=plain_time(row["OccurredAt"]),
-        reason=row["Reason"],
-        details=decode(row["Details"]),
-        state=decode(row["State"]),
-    )
+    """Return the entry of a row, or a stand-in if it cannot be read."""
+    subject, name = ControlSubject(row["PartitionKey"]), _name_of(row)
+    sequence = _sequence_of(row)
+    try:
+        if row["Sequence"] != sequence:
+            raise ValueError(f"Sequence is {row['Sequence']!r}")
+        return ControlEntry(
+            subject=subject,
+            name=name,
+            sequence=sequence,
+            entry_id=_text(row, "EntryId"),
+            kind=ControlKind(_text(row, "Kind")),
+            by=_text(row, "By"),
+            occurred_at=checked_time(plain_time(row["OccurredAt"])),
+            reason=_text(row, "Reason"),
+            details=json_object(_text(row, "Details"), "Details"),
+            state=json_object(_text(row, "State"), "State"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        return ControlEntry.unreadable(subject, name, sequence, reason)
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row[column]
+    if not isinstance(value, str):
+        raise TypeError(f"{column} is {value!r}")
+    return value

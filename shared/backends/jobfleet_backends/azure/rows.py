@@ -9,7 +9,7 @@ from typing import Any
 from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_contracts.codec import decode, encode_text
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.errors import InvalidRequest, RowUnreadable
 from jobfleet_contracts.event import (
     MAX_TAKEOVERS,
     Event,
@@ -21,6 +21,7 @@ from jobfleet_contracts.event import (
 from jobfleet_contracts.state import State
 
 _LAST_SEQUENCE = 9_999_999_999
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 HASH_COLUMNS = ("Salt", "DataHash", "TextHash", "Hash")
 
 
@@ -78,7 +79,19 @@ def event_to_entity(event: Event) -> dict[str, Any]:
 
 
 def entity_to_event(entity: Mapping[str, Any]) -> Event:
-    """Read a row of the audit table, or its copy in the timeline."""
+    """Read a row of the audit table, or its copy in the timeline.
+
+    Raises:
+        RowUnreadable: it was edited until nothing follows from it.
+    """
+    try:
+        return _read_event(entity)
+    except _UNREADABLE as error:
+        job_id, sequence = _place_of(entity)
+        raise RowUnreadable(job_id, sequence, f"{type(error).__name__}: {error}") from error
+
+
+def _read_event(entity: Mapping[str, Any]) -> Event:
     data = entity.get("Data")
     return Event(
         facts=columns_to_facts(str(entity.get("JobId", entity["PartitionKey"])), entity),
@@ -100,11 +113,16 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
 def entity_to_event_or_stand_in(entity: Mapping[str, Any]) -> Event:
     """A row may have been edited by hand: one that cannot be read must not hide all others."""
     try:
-        return entity_to_event(entity)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        job_id = str(entity.get("JobId", entity["PartitionKey"]))
-        sequence = sequence_of(str(entity["RowKey"])) or entity.get("Sequence", 0)
-        return Event.unreadable(job_id, sequence, f"{type(error).__name__}: {error}")
+        return _read_event(entity)
+    except _UNREADABLE as error:
+        return Event.unreadable(*_place_of(entity), f"{type(error).__name__}: {error}")
+
+
+def _place_of(entity: Mapping[str, Any]) -> tuple[str, int]:
+    """Return job and sequence; an edited column may hold anything."""
+    job_id = str(entity.get("JobId", entity["PartitionKey"]))
+    stored = entity.get("Sequence", 0)
+    return job_id, sequence_of(str(entity["RowKey"])) or (stored if type(stored) is int else 0)
 
 
 def _data(text: str | None) -> dict[str, Any]:

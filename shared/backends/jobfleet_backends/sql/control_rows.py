@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jobfleet_backends.sql.row_codec import Row
-from jobfleet_contracts.codec import decode, encode_text, format_time, parse_time
+from jobfleet_contracts.codec import encode_text, format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.field_checks import checked_time, json_object
 
 CONTROL_COLUMNS = (
     "subject, name, sequence, entry_id, kind, by_whom, occurred_at, reason, details, state"
@@ -28,17 +29,20 @@ def entry_to_row(entry: ControlEntry) -> Row:
 
 
 def row_to_entry(row: Row) -> ControlEntry:
-    """Return the entry of a row of ``CONTROL_COLUMNS``."""
+    """Return the entry of a row of ``CONTROL_COLUMNS``, or a stand-in if it cannot be read."""
     subject, name, sequence, entry_id, kind, by, occurred_at, reason, details, state = row
-    return ControlEntry(
-        subject=ControlSubject(subject),
-        name=name,
-        sequence=sequence,
-        entry_id=entry_id,
-        kind=ControlKind(kind),
-        by=by,
-        occurred_at=parse_time(occurred_at),
-        reason=reason,
-        details=decode(details),
-        state=decode(state),
-    )
+    try:
+        return ControlEntry(
+            subject=ControlSubject(subject),
+            name=name,
+            sequence=sequence,
+            entry_id=entry_id,
+            kind=ControlKind(kind),
+            by=by,
+            occurred_at=checked_time(occurred_at),
+            reason=reason,
+            details=json_object(details, "details"),
+            state=json_object(state, "state"),
+        )
+    except ValueError as error:
+        return ControlEntry.unreadable(ControlSubject(subject), name, sequence, str(error))

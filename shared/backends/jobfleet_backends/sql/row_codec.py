@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orjson import loads
@@ -12,6 +12,7 @@ from orjson import loads
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import dead_group_of
+from jobfleet_contracts.errors import RowUnreadable
 from jobfleet_contracts.event import (
     Event,
     JobFacts,
@@ -26,6 +27,7 @@ from jobfleet_contracts.state import State, step_of
 Row = tuple[Any, ...]
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 """What reading a row raises that was edited by hand."""
+NO_OFFSET = timedelta()
 
 EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
@@ -96,7 +98,18 @@ def event_to_row(event: Event) -> Row:
 
 
 def row_to_event(row: Row) -> Event:
-    """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
+    """Read the values of ``EVENT_COLUMNS``; further ones are ignored.
+
+    Raises:
+        RowUnreadable: it was edited until nothing follows from it.
+    """
+    try:
+        return _read_event(row)
+    except UNREADABLE as error:
+        raise RowUnreadable(row[0], row[1], f"{type(error).__name__}: {error}") from error
+
+
+def _read_event(row: Row) -> Event:
     return Event(
         facts=_facts(row[0], row[26:33]),
         after=JobState(
@@ -138,7 +151,7 @@ def row_to_event_or_stand_in(row: Row) -> Event:
     if not isinstance(row[1], int):
         return Event.unreadable(row[0], 0, f"its sequence is {row[1]!r}")
     try:
-        return row_to_event(row)
+        return _read_event(row)
     except UNREADABLE as error:
         return Event.unreadable(row[0], row[1], f"{type(error).__name__}: {error}")
 
@@ -267,9 +280,12 @@ def _facts(job_id: str, row: Row) -> JobFacts:
 
 
 def _time(text: str) -> datetime:
-    """Times were written by us, in UTC: no need to check them."""
-    return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    # An edited time of year 1 or 9999 with an offset overflows as soon as it is shown in UTC.
+    if moment.tzinfo is not UTC and moment.utcoffset() != NO_OFFSET:
+        raise ValueError(f"{text[:50]!r} is not in UTC")
+    return moment
 
 
 def _optional_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else _time(text)

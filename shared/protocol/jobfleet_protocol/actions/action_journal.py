@@ -13,7 +13,11 @@ from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import ActionRefused
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
+from jobfleet_protocol.control.control_writer import (
+    ControlDraft,
+    ControlWriter,
+    newest_readable,
+)
 
 JOURNAL = "journal"
 _PROGRAMS = frozenset({"code", "scheduler", "rescuer"})
@@ -27,7 +31,7 @@ class ActionJournal:
 
     def __init__(self, *, log: ControlLog, clock: Clock) -> None:
         self._control_log = log
-        self._writer = ControlWriter(log=log, clock=clock)
+        self._writer = ControlWriter(log=log, clock=clock, passes_unreadable=True)
 
     async def open(
         self, action_id: str, *, by: str, reason: str, details: Mapping[str, Any]
@@ -90,7 +94,7 @@ class ActionJournal:
 
     async def opened(self) -> Sequence[str]:
         """Return the ids of actions that have not ended, the oldest first; one read."""
-        return _open(await self._control_log.newest(ControlSubject.ACTION, JOURNAL))
+        return _open(await newest_readable(self._control_log, ControlSubject.ACTION, JOURNAL))
 
     async def entries(
         self, *, before: int | None = None, limit: int = 50

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject, text_in
 from jobfleet_protocol.control import schedule_state
 from jobfleet_protocol.control.fleet_seal import Seal, is_seal_log
 from jobfleet_protocol.control.limit_state import Limit
@@ -53,18 +53,28 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
     Seal: the fleet is sealed and unsealed in turn.
     """
     found = [*_dense(log)]
-    if log and log[0].subject is ControlSubject.SCHEDULE:
-        for before, entry in pairwise(log):
-            found += _follows(before, entry)
-    if log and log[0].subject is ControlSubject.LIMIT:
-        for entry in log:
-            found += _limit_entry(entry)
     if log and is_seal_log(log[0]):
         found += _seals(log)
-    if log and log[0].subject in PAUSABLE:
-        for place, entry in enumerate(log):
-            found += _pause_follows(log[place - 1] if place else None, entry)
+    for before, entry in pairwise([None, *log]):
+        if entry is None or _is_unreadable(entry) or _is_unreadable(before):
+            continue  # it has been named, and nothing follows from it
+        try:
+            found += _entry(before, entry)
+        except Exception as error:  # noqa: BLE001 - an edited row is a finding, not an end
+            found.append(_violation(entry, f"it cannot be checked: {error}"))
     return found
+
+
+def _entry(before: ControlEntry | None, entry: ControlEntry) -> list[ControlViolation]:
+    if entry.subject is ControlSubject.SCHEDULE:
+        return [] if before is None else [*_follows(before, entry)]
+    if entry.subject is ControlSubject.LIMIT:
+        return [*_limit_entry(entry)]
+    return [*_pause_follows(before, entry)] if entry.subject in PAUSABLE else []
+
+
+def _is_unreadable(entry: ControlEntry | None) -> bool:
+    return entry is not None and entry.kind is ControlKind.UNREADABLE
 
 
 def jobs_promised(log: Sequence[ControlEntry]) -> Iterator[tuple[ControlEntry, str]]:
@@ -75,7 +85,7 @@ def jobs_promised(log: Sequence[ControlEntry]) -> Iterator[tuple[ControlEntry, s
     for entry in log[:-1]:
         makes_jobs = entry.kind in (ControlKind.FIRED, ControlKind.TRIGGERED)
         if makes_jobs and entry.subject is ControlSubject.SCHEDULE:
-            yield entry, entry.details["jobId"]
+            yield entry, text_in(entry.details, "jobId") or ""
 
 
 def _dense(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
@@ -84,6 +94,8 @@ def _dense(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
         if entry.sequence != place:
             yield _violation(entry, f"entry {place} is missing")
             return
+        if entry.kind is ControlKind.UNREADABLE:
+            yield _violation(entry, entry.reason)
         if entry.kind is ControlKind.NEWER:
             yield _violation(entry, "its kind is none that this release knows")
         if entry.entry_id in ids:
@@ -143,6 +155,8 @@ def _limit_entry(entry: ControlEntry) -> Iterator[ControlViolation]:
 def _seals(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
     sealed = False
     for entry in log:
+        if entry.kind is ControlKind.UNREADABLE:  # named already; the seal before it may stand
+            continue
         if entry.kind not in (ControlKind.SEALED, ControlKind.UNSEALED):
             yield _violation(entry, f"{entry.kind} is nothing that happens to the fleet")
         elif (entry.kind is ControlKind.SEALED) == sealed:

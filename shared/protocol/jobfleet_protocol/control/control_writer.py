@@ -17,7 +17,7 @@ from jobfleet_contracts.control import (
     check_control_size,
 )
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import ActionRefused, BackendError
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.reason import check_reason
@@ -65,6 +65,8 @@ class ControlWriter:
         on_appended: called with each entry that was appended here. It is not part of the append:
             an entry stands whatever the call comes to.
         heeds_seal: refuse while the fleet is sealed; only the seal's own writer does not.
+        passes_unreadable: behind an entry that cannot be read, decide on the newest one that can:
+            for logs whose state must neither be lost nor block what follows.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class ControlWriter:
         settle: Callable[[ControlEntry | None], Awaitable[None]] | None = None,
         on_appended: OnAppended | None = None,
         heeds_seal: bool = True,
+        passes_unreadable: bool = False,
     ) -> None:
+        self._passes_unreadable = passes_unreadable
         self._on_appended = on_appended
         self._seal = FleetSeal(log=log, clock=clock) if heeds_seal else None
         self._control_log = log
@@ -105,7 +109,11 @@ class ControlWriter:
             newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
             # Only the newest entry may lack what it promised: complete it before hiding it.
             await self._until_answered(partial(self._settle, newest))
-            draft = decide(newest)
+            seen = newest
+            if self._passes_unreadable and _is_unreadable(newest):
+                ask = partial(newest_readable, self._control_log, subject, name)
+                seen = await self._until_answered(ask)
+            draft = _decided(decide, seen)
             if draft is None:
                 return None
             check_reason(draft.reason)
@@ -164,6 +172,36 @@ class ControlWriter:
         return await retry_forever(
             ask, lambda error: _log.debug(CONTROL_UNCERTAIN, error=str(error))
         )
+
+
+def _is_unreadable(entry: ControlEntry | None) -> bool:
+    return entry is not None and entry.kind is ControlKind.UNREADABLE
+
+
+async def newest_readable(
+    log: ControlLog, subject: ControlSubject, name: str
+) -> ControlEntry | None:
+    """Return the newest entry that can be read, ``None`` if there is none.
+
+    For logs that must go on behind an edited row without losing what stood before it.
+    """
+    newest = await log.newest(subject, name)
+    while newest is not None and _is_unreadable(newest):
+        before = await log.history(subject, name, before=newest.sequence, limit=1)
+        newest = before[0] if before else None
+    return newest
+
+
+def _decided(decide: Decision, newest: ControlEntry | None) -> ControlDraft | None:
+    try:
+        return decide(newest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if newest is None or not _is_unreadable(newest):
+            raise
+        raise ActionRefused(
+            f"{newest.subject} {newest.name}: its entry {newest.sequence} cannot be read, so "
+            "nothing can follow it; `jobfleet audit verify` lists all such rows"
+        ) from error
 
 
 async def _nothing_to_settle(newest: ControlEntry | None) -> None:

@@ -77,7 +77,7 @@ class Schedules:
     async def all(self) -> Sequence[ControlEntry]:
         """Return the newest entry of every schedule that has not been removed, by name."""
         heads = await self._control_log.heads(ControlSubject.SCHEDULE)
-        return [head for head in heads if not head.state["removed"]]
+        return [head for head in heads if not head.state.get("removed")]
 
     async def find(self, name: str) -> ControlEntry | None:
         """Return the newest entry of one schedule, ``None`` if it is unknown or removed.
@@ -87,7 +87,7 @@ class Schedules:
         """
         check_control_name(name, what="name")
         head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
-        return None if head is None or head.state["removed"] else head
+        return None if head is None or head.state.get("removed") else head
 
     async def history(
         self, name: str, *, before: int | None = None, limit: int = 100

@@ -8,7 +8,11 @@ from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.protocol_level import FIRST_LEVEL
-from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
+from jobfleet_protocol.control.control_writer import (
+    ControlDraft,
+    ControlWriter,
+    newest_readable,
+)
 
 NAME = "protocol"
 
@@ -26,7 +30,7 @@ class UsedLevels:
 
     def __init__(self, *, log: ControlLog, clock: Clock) -> None:
         self._control_log = log
-        self._writer = ControlWriter(log=log, clock=clock)
+        self._writer = ControlWriter(log=log, clock=clock, passes_unreadable=True)
 
     async def read(self) -> UsedLevel:
         """Return the highest level that was used, the first one if none was noted.
@@ -34,7 +38,7 @@ class UsedLevels:
         Raises:
             BackendError: the log does not answer.
         """
-        return _used(await self._control_log.newest(ControlSubject.FLEET, NAME))
+        return _used(await newest_readable(self._control_log, ControlSubject.FLEET, NAME))
 
     async def raise_to(self, level: int, *, by: str, reason: str) -> None:
         """Note that the fleet uses this level; waits for an outage to end."""

@@ -120,7 +120,9 @@ def error_of(event: Event) -> Any:
     error = event.data.get("error")
     if error is None and event.kind in _WORDS:
         return {"type": _WORDS[event.kind], "message": event.message, "traceback": None}
-    return error
+    if error is None or isinstance(error, Mapping):
+        return error
+    return {"type": "", "message": str(error), "traceback": None}  # the row was edited by hand
 
 
 def response_of(event: Event) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from jobfleet_contracts.errors import RowUnreadable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail
 
@@ -31,6 +32,8 @@ class ReadableTrail:
         """Return one event, ``None`` if it has not been written."""
         try:
             return await self._trail.read(job_id, sequence)
+        except RowUnreadable as error:
+            return Event.unreadable(job_id, sequence, error.reason)
         except _UNREADABLE as error:
             return Event.unreadable(job_id, sequence, f"{type(error).__name__}: {error}")
 

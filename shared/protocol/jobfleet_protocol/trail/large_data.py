@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobfleet_contracts.codec import decode, encode
-from jobfleet_contracts.errors import DataMissing
+from jobfleet_contracts.errors import DataMissing, InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.ports import PayloadStore
+
+LONGEST_NAME = 500
 
 
 def is_stored_apart(event: Event) -> bool:
@@ -43,14 +45,27 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
 
     Raises:
         BackendUnavailable: storage does not answer.
-        DataMissing: it does, and holds no such data.
+        DataMissing: it does, and holds no such data, or a value that cannot be read.
     """
     if not is_stored_apart(event):
         return event
     name = event.data["blob"]
+    what = f"data of event {event.sequence} of job {event.job_id}"
     # Another job's value, or the fleet's key, must not be read by a forged row.
-    is_own = isinstance(name, str) and name.startswith(f"{event.job_id}/")
+    is_own = isinstance(name, str) and name.startswith(f"{event.job_id}/") and _is_name(name)
     body = await payloads.get(name) if is_own else None
     if body is None:
-        raise DataMissing(f"data of event {event.sequence} of job {event.job_id} is missing")
-    return replace(event, data=decode(body))
+        raise DataMissing(f"{what} is missing")
+    try:
+        data = decode(body)
+    except InvalidRequest as error:
+        raise DataMissing(f"{what} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise DataMissing(f"{what} cannot be read: it is not a JSON object")
+    return replace(event, data=data)
+
+
+def _is_name(name: str) -> bool:
+    """Whether every storage takes the name; a forged one could end whatever reads it."""
+    parts = name.split("/")
+    return len(name) <= LONGEST_NAME and name.isascii() and name.isprintable() and ".." not in parts

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from jobfleet_contracts.codec import parse_optional_time
-from jobfleet_contracts.control import ControlEntry, ControlKind
+from jobfleet_contracts.control import ControlEntry, ControlKind, text_in
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.ports import AuditTrail
 from jobfleet_contracts.state import State
@@ -20,6 +20,7 @@ from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.schedules.schedule_notes import Note, schedule_notes
 from jobfleet_protocol.control.schedule_state import Pause
 from jobfleet_protocol.reading.durations import spell_ms
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.reading.schedule_changes import FieldChange, with_changes
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 
@@ -184,7 +185,7 @@ def _documents(record: ScheduleRecord) -> Iterator[JsonText]:
 
 async def _runs(trail: AuditTrail, entries: Sequence[ControlEntry]) -> Sequence[Run]:
     made = (ControlKind.FIRED, ControlKind.TRIGGERED)
-    newest = [entry for entry in entries if entry.kind in made and "jobId" in entry.details]
+    newest = [entry for entry in entries if entry.kind in made and text_in(entry.details, "jobId")]
     return await asyncio.gather(
         *(_run(trail, entry, is_newest=entry is entries[0]) for entry in newest[:MAX_RUNS])
     )
@@ -192,7 +193,7 @@ async def _runs(trail: AuditTrail, entries: Sequence[ControlEntry]) -> Sequence[
 
 async def _run(trail: AuditTrail, entry: ControlEntry, *, is_newest: bool) -> Run:
     job_id = entry.details["jobId"]
-    newest = await trail.newest(job_id)
+    newest = await ReadableTrail(trail).newest(job_id)
     ended = newest is not None and newest.after.state.is_terminal
     return Run(
         job_id=job_id,

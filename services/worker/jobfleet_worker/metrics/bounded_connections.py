@@ -15,7 +15,7 @@ REQUEST_SECONDS = 10.0
 CONNECTION_SECONDS = 30.0
 """From the connection until the client has taken the whole answer."""
 MAX_CONNECTIONS = 100
-"""Of all clients together: a probe or a scrape needs one for less than five seconds."""
+"""All clients together have so many. A probe or a scrape needs one for less than five seconds."""
 
 _log = structlog.get_logger()
 

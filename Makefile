@@ -8,6 +8,10 @@ PYTEST_ARGS ?= --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11 \
 	--no-emit-package jobfleet-client
 
+# Where the environment forbids to keep compiled modules, as in many images, each process of a test
+# compiles all it imports: 1.5 s of CPU time instead of 0.6.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full check format dist lock venv services-up services-down \
 	bench bench-dashboard coverage simulate chaos prove-azure test-pythons test-compose stand-in-images soak screenshots docs evidence clean

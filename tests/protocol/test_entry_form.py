@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.schedule import Schedule
@@ -18,7 +18,8 @@ from jobfleet_protocol.actions.bulk_action import BulkAction, JobResult
 from jobfleet_protocol.control import schedule_state, used_level
 from jobfleet_protocol.control.control_writer import ControlDraft
 from jobfleet_protocol.control.entry_form import check_entry_form
-from jobfleet_protocol.moving.move_file import MoveHeader, MoveWriter, read_items
+from jobfleet_protocol.moving.move_file import MoveWriter, read_items
+from jobfleet_protocol.moving.move_item import MoveHeader
 from jobfleet_protocol.reading.export_line import control_line
 from jobfleet_protocol.reading.job_actions import JobAction
 from tests.protocol.test_control_check import entry, limits, pauses, seals
@@ -79,7 +80,7 @@ WRONG: tuple[Any, ...] = ({"a": []}, ["x", 1.5], 2.5, "\0", "soon")
 def _file(line: Mapping[str, Any]) -> list[bytes]:
     writer = MoveWriter()
     header = writer.header(MoveHeader(ID, "embedded", "ada", NOON))
-    return [header, json.dumps(line).encode() + b"\n", writer.footer()]
+    return [header, encode(line) + b"\n", writer.footer()]
 
 
 def _problem(line: Mapping[str, Any]) -> str:

@@ -1,76 +1,66 @@
-"""A file of a move holds what an export writes, and no line of another form is taken."""
+"""A file of a move holds what an export writes, whole and in its order."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_protocol.actions.bulk_action import ids_name
-from jobfleet_protocol.moving.move_file import (
-    MovedBlob,
-    MovedLog,
-    MoveHeader,
-    MoveItem,
-    MoveWriter,
-    read_items,
-)
+from jobfleet_protocol.moving.move_file import MoveWriter, read_items
+from jobfleet_protocol.moving.move_item import MovedBlob, MovedLog, MoveHeader, MoveItem
+from tests.conformance.jobs import after, queued
+from tests.protocol.test_control_check import limits
 
 ID = new_id()
+HEADER = MoveHeader(ID, "embedded", "ada", datetime(2026, 1, 31, tzinfo=UTC))
 
 
-def lines_of(item: MoveItem) -> list[bytes]:
+def lines_of(*items: MoveItem) -> list[bytes]:
     writer = MoveWriter()
-    header = MoveHeader(ID, "embedded", "ada", datetime(2026, 1, 31, tzinfo=UTC))
-    return [writer.header(header), writer.item(item), writer.footer()]
+    return [writer.header(HEADER), *map(writer.item, items), writer.footer()]
 
 
-@pytest.mark.parametrize("item", [MovedBlob(ids_name(ID), b"ids"), MovedLog(ID, 1, 0, b"line")])
+@pytest.mark.parametrize(
+    "item", [MovedBlob(ids_name(ID), encode([ID])), MovedLog(ID, 1, 0, b"line")]
+)
 def test_what_an_export_writes_is_read(item: MoveItem) -> None:
     assert list(read_items(lines_of(item))) == [item]
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        *(
-            MovedBlob(name, b"value")
-            for name in (
-                "",
-                "message-key",
-                f"../{ids_name(ID)}",
-                f"{ID}/../ids",
-                f"{ids_name(ID)}\n",
-            )
-        ),
-        *(MovedLog(name, 1, 0, b"line") for name in ("", "../x", f"{ID}/1", ID.upper())),
-        *(MovedLog(ID, epoch, 0, b"line") for epoch in (0, -1, 2**63 - 1)),
-        *(MovedLog(ID, 1, position, b"line") for position in (-1, 2**63 - 1)),
-    ],
-)
-def test_a_name_or_place_that_no_export_writes_is_refused_with_its_line(item: MoveItem) -> None:
-    with pytest.raises(InvalidRequest, match="line 2: not a file"):
-        list(read_items(lines_of(item)))
+def test_each_job_and_each_log_stands_in_one_place_in_order() -> None:
+    first, other = queued(), queued()
+    second = after(first, "Cancelled")
+    control = limits()
+    assert len(list(read_items(lines_of(first, second, other, *control)))) == 5
+    wrong: Sequence[tuple[int, Sequence[MoveItem]]] = (
+        (4, (first, other, second)),
+        (3, (second, first)),
+        (3, (first, first)),
+        (3, control[::-1]),
+        (4, (control[0], other, control[1])),
+    )
+    for number, items in wrong:
+        with pytest.raises(InvalidRequest, match=rf"^line {number}: .*export the fleet again"):
+            list(read_items(lines_of(*items)))
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"blob": 1, "body": ""},
-        {"blob": ids_name(ID), "body": "no base64!"},
-        {"log": ID, "epoch": True, "position": "0", "body": ""},
-        {"rate": "a", "moment": "soon"},
-        {"lock": "a", "note": []},
-        {"jobId": "\x1b[2J"},
-        {},
-    ],
-)
-def test_a_line_of_another_form_is_refused_with_its_number(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("body", [b"[]", b"5", b"no JSON", b'{"lock":', b"\xff", b"null", b""])
+def test_a_line_that_is_no_object_is_refused_with_its_number(body: bytes) -> None:
     header, _, footer = lines_of(MovedBlob(ids_name(ID), b64encode(b"ids")))
-    with pytest.raises(InvalidRequest, match=r"^line 2: "):
-        list(read_items([header, json.dumps(fields).encode() + b"\n", footer]))
+    with pytest.raises(InvalidRequest, match=r"^line 2: .*export the fleet again"):
+        list(read_items([header, body + b"\n", footer]))
+
+
+@pytest.mark.parametrize("change", [(b"}}", b'},"x":1}'), (b":1,", b":true,"), (b"{", b"{ ")])
+def test_a_last_line_of_another_form_is_refused(change: tuple[bytes, bytes]) -> None:
+    *others, footer = lines_of(queued())
+    changed = footer.replace(*change)
+    assert changed != footer
+    with pytest.raises(InvalidRequest, match=r"^line 3: "):
+        list(read_items([*others, changed]))

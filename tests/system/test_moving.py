@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.control.fleet_seal import Seal
 from jobfleet_protocol.control.seals import Seals
 from jobfleet_protocol.moving import move_in, move_out
+from jobfleet_protocol.reading.export_line import entry_of_line
 from jobfleet_publisher import Publisher
 from jobfleet_worker.run.give_back import GiveBack
 from tests.protocol.bench import DEFAULTS, Bench
@@ -379,3 +382,24 @@ async def test_a_request_that_nobody_can_read_keeps_no_other_job_from_going_on(
         assert await MoveImport(file=file).run(target.session) is ExitCode.DONE
         messages = [message.request.job_id for message in await target.bench.messages()]
         assert messages == [sound.job_id]
+
+
+async def test_what_somebody_edited_is_left_out_named_and_keeps_nothing_else_from_moving(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "fleet.jsonl"
+    async with opened(embedded(tmp_path, "a")) as source, opened(embedded(tmp_path, "b")) as target:
+        edited, sound = await source.bench.submit(), await source.bench.submit()
+        level = {"subject": "limit", "kind": "Set", "state": {"slots": "two"}}
+        entry = entry_of_line({**WRONG_ENTRY, **level})
+        await source.bench.real.control_log.insert(entry)
+        with closing(sqlite3.connect(tmp_path / "a" / "jobfleet.db")) as database, database:
+            database.execute("DROP TRIGGER trail_is_never_rewritten")
+            edit = "UPDATE trail SET queue = '../x' WHERE job_id = ?"
+            database.execute(edit, (edited.job_id,))
+        assert await export(source, file) is ExitCode.NO
+        told = capsys.readouterr().err
+        assert f"job {edited.job_id}, for its event 1, is left out: queue: " in told
+        assert "entry 1 of limit x is left out: state." in told
+        assert await MoveImport(file=file).run(target.session) is ExitCode.DONE
+        assert (await target.histories()).keys() == {sound.job_id}

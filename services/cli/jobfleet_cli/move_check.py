@@ -14,13 +14,8 @@ from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.control_check import ControlViolation, check_control_log
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.audit.verification import Verifier, Violation
-from jobfleet_protocol.moving.move_file import (
-    MoveCounts,
-    MoveHeader,
-    MoveItem,
-    read_header,
-    read_items,
-)
+from jobfleet_protocol.moving.move_file import read_header, read_items
+from jobfleet_protocol.moving.move_item import MoveCounts, MoveHeader, MoveItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.audit.heads import HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.control.pauses import Pauses
-from jobfleet_protocol.moving.move_file import MoveItem
 from jobfleet_protocol.moving.move_in import MoveIn
+from jobfleet_protocol.moving.move_item import MoveItem
 from jobfleet_protocol.moving.republication import Republication, followers_of
 from jobfleet_protocol.trail.large_data import resolve
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -16,6 +17,12 @@ HANDED_LOCKS = "handed/"
 """What the names of locks begin with that count the takings of messages which no queue holds."""
 SUSPECT_NOTE = "suspect"
 """In the note of a worker's lock: the job that blocked its loop until the lock was lost."""
+_NUMBER = "[1-9][0-9]{0,8}"
+_LOCK_NAME = re.compile(
+    rf"job/[0-9a-f]{{2}}/[0-9a-f-]{{36}}|key/[0-9a-f]{{40}}(/{_NUMBER}/{_NUMBER})?"
+    rf"|worker/[^\x00-\x1f\x7f-\x9f]{{1,200}}-{_NUMBER}|fleet/all"
+    rf"|limit/[A-Za-z0-9_.-]{{1,100}}/{_NUMBER}"
+)
 LockScope = Literal["job", "worker", "fleet"]
 """On whose lock a job without a lock key rests: its own, its worker's, or the fleet's."""
 MAX_SLOTS = 100
@@ -131,6 +138,11 @@ def slot_of(lock: str | None) -> int | None:
     if (parts[0], len(parts)) in (("key", 4), ("limit", 3)) and parts[-1].isdecimal():
         return int(parts[-1])
     return None
+
+
+def is_lock_name(lock: str) -> bool:
+    """Whether a function above makes such a name for a lock on which a claim can rest."""
+    return _LOCK_NAME.fullmatch(lock) is not None
 
 
 def limit_of(lock: str) -> str | None:

@@ -105,7 +105,7 @@ def set_limit(
         InvalidRequest: a value does not fit, or nothing would be limited.
     """
     state = {"slots": slots, "rate": rate, "burst": burst, "removed": False}
-    _check(slots, rate, burst)
+    check_limit(slots, rate, burst)
     if newest is not None and newest.state == state:
         return None
     return ControlDraft(kind=ControlKind.SET, by=by, reason=reason, state=state)
@@ -123,7 +123,12 @@ def remove_limit(newest: ControlEntry | None, *, name: str, by: str, reason: str
     return ControlDraft(kind=ControlKind.REMOVED, by=by, reason=reason, state=state)
 
 
-def _check(slots: Any, rate: Any, burst: Any) -> None:
+def check_limit(slots: Any, rate: Any, burst: Any) -> None:
+    """Check what a limit is to be set to.
+
+    Raises:
+        InvalidRequest: names the field, and says what is allowed.
+    """
     if slots is None and rate is None:
         raise InvalidRequest(
             "slots: name slots, a rate or both; a limit without either limits nothing. "

@@ -86,7 +86,7 @@ class Pauses:
         Raises:
             InvalidRequest: no queue or type can have this name, or ``until`` has passed.
         """
-        _check_name(subject, name)
+        check_pausable(subject, name)
         decide = partial(
             pause_state.pause,
             subject=subject,
@@ -108,7 +108,7 @@ class Pauses:
         Raises:
             InvalidRequest: no queue or type can have this name.
         """
-        _check_name(subject, name)
+        check_pausable(subject, name)
         return await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
 
     async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
@@ -163,7 +163,12 @@ class Pauses:
         return entry is not None
 
 
-def _check_name(subject: ControlSubject, name: str) -> None:
+def check_pausable(subject: ControlSubject, name: str) -> None:
+    """Check that a queue or type can have this name.
+
+    Raises:
+        InvalidRequest: says what is allowed.
+    """
     check_control_name(name, what=subject)
     if subject is ControlSubject.QUEUE and not QUEUE_PATTERN.fullmatch(name):
         message = f"queue: {name!r} is not allowed; use 1 to 50 of a-z, 0-9, '_', '-'"

@@ -21,7 +21,7 @@ from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, LockRecords,
 from jobfleet_protocol.actions.group_counts import marks_in
 from jobfleet_protocol.control.fleet_seal import SETTLED_SECONDS, Seal, is_seal_log
 from jobfleet_protocol.control.seals import Seals
-from jobfleet_protocol.moving.move_file import (
+from jobfleet_protocol.moving.move_item import (
     MovedBlob,
     MovedLog,
     MovedNote,

@@ -14,7 +14,7 @@ import structlog
 
 from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.errors import ActionRefused, DataMissing, LockMissing
+from jobfleet_contracts.errors import ActionRefused, DataMissing, InvalidRequest, LockMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.fleet_ports import RateStore
 from jobfleet_contracts.job_logs import JobLogs
@@ -28,13 +28,15 @@ from jobfleet_protocol.claiming.lock_turns import TurnNote
 from jobfleet_protocol.claiming.lost_for_good import taken_from
 from jobfleet_protocol.control.fleet_seal import SETTLED_SECONDS, Seal, is_seal_log
 from jobfleet_protocol.control.seals import Seals
-from jobfleet_protocol.moving.move_file import (
+from jobfleet_protocol.moving.item_line import check_export
+from jobfleet_protocol.moving.move_item import (
     MovedBlob,
     MovedLog,
     MovedNote,
     MovedRate,
     MoveHeader,
     MoveItem,
+    label,
 )
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_seal, tombstone_under
@@ -125,7 +127,7 @@ class MoveOut:
         return MoveHeader(seal.move_id, self._source, seal.by, seal.since)
 
     async def items(self) -> AsyncIterator[MoveItem]:
-        """Yield all that is to be moved.
+        """Yield all that is to be moved, and that an import takes.
 
         Memory holds one job, the ids of all jobs, and a turn for each shared lock.
 
@@ -135,6 +137,11 @@ class MoveOut:
         async for history in self._trail.scan():
             for event in await self._of_job(history):
                 yield event
+        async for item in self._beside_jobs():
+            if self._is_sound(item):
+                yield item
+
+    async def _beside_jobs(self) -> AsyncIterator[MoveItem]:
         async for log in self._control_log.scan():
             if is_seal_log(log[0]):
                 continue
@@ -160,13 +167,25 @@ class MoveOut:
             return []
         if is_seal(history[-1]):  # the retention was about to remove it
             return [tombstone_under(history[-1])]
+        whole = [await self._whole(event) for event in history]
+        if not all(map(self._is_sound, whole)):
+            return []
         self._types.add(history[0].facts.job_type)
         if history[-1].after.epoch > 0:
             self._started.append(history[0].job_id)
         for event in history:
             if event.kind is Status.STARTED:
                 self._note_turns(event)
-        return [await self._whole(event) for event in history]
+        return whole
+
+    def _is_sound(self, item: MoveItem) -> bool:
+        """Whether an import takes the item. If not, somebody has edited it in this storage."""
+        try:
+            check_export(item)
+        except InvalidRequest as error:
+            self.problems.append(f"{label(item)} is left out: {error}")
+            return False
+        return True
 
     async def _unattended(self, history: Sequence[Event]) -> Sequence[Event]:
         """Return the history once no worker can add to it, nor send a request for it."""
@@ -214,6 +233,9 @@ class MoveOut:
         try:
             note = TurnNote.of(await self._locks.read_note(lock))
         except LockMissing:
+            return started
+        except (KeyError, ValueError) as error:
+            self.problems.append(f"the note of lock {lock} is left out: it cannot be read: {error}")
             return started
         return started if note is None or note.turn < started.turn else note
 

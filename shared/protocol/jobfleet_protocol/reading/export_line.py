@@ -6,13 +6,12 @@ anew from its other columns, so that the linkage of a masked export can be check
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from jobfleet_contracts.codec import (
     format_optional_time,
     format_time,
-    parse_optional_time,
     parse_time,
 )
 from jobfleet_contracts.control import (
@@ -99,15 +98,15 @@ def entry_of_line(line: Mapping[str, Any]) -> ControlEntry:
     """
     try:
         if (kind := ControlKind(line["kind"])) is ControlKind.NEWER:
-            raise ValueError(f"{line['kind']} is of a newer release")
+            raise ValueError(f"kind {str(line['kind'])[:50]!r} is of a newer release")
         return ControlEntry(
-            subject=ControlSubject(line["subject"]),
+            subject=_parsed(line, "subject", ControlSubject),
             name=check_control_name(line["name"], what="name"),
             sequence=_count(line["sequence"]),
             entry_id=_of(str, line, "entryId"),
             kind=kind,
             by=_of(str, line, "by"),
-            occurred_at=parse_time(_of(str, line, "timestamp")),
+            occurred_at=_parsed(line, "timestamp", parse_time),
             reason=_of(str, line, "reason"),
             details=_of(dict, line, "details"),
             state=_of(dict, line, "state"),
@@ -121,6 +120,14 @@ def _of(kind: type[T], line: Mapping[str, Any], name: str) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"{name} is {str(value)[:50]!r}")
     return value
+
+
+def _parsed(line: Mapping[str, Any], name: str, parse: Callable[[str], T]) -> T:
+    text = _of(str, line, name)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text[:50]!r}") from error
 
 
 def _count(value: Any) -> int:
@@ -150,14 +157,14 @@ def event_of_line(line: Mapping[str, Any]) -> Event:
                 line["queue"],
                 line["priority"],
                 line["lockKey"],
-                parse_time(line["createdAt"]),
+                _parsed(line, "createdAt", parse_time),
                 line["lockSlots"],
             ),
             after=_state(line),
             event_id=line["eventId"],
             status=line["status"],
             message=line["message"],
-            occurred_at=parse_time(line["timestamp"]),
+            occurred_at=_parsed(line, "timestamp", parse_time),
             worker_id=line["workerId"],
             duration_ms=line["durationMs"],
             data=line["data"],
@@ -204,7 +211,7 @@ def _is_storable(value: Any) -> bool:
 
 def _state(line: Mapping[str, Any]) -> JobState:
     return JobState(
-        state=State(line["state"]),
+        state=_parsed(line, "state", State),
         sequence=line["sequence"],
         epoch=line["epoch"],
         attempt=line["attempt"],
@@ -215,7 +222,7 @@ def _state(line: Mapping[str, Any]) -> JobState:
         lock=line["lock"],
         lock_turn=line["lockTurn"],
         locks=tuple(HeldLock(each["lock"], each["turn"]) for each in line["locks"]),
-        due_at=parse_optional_time(line["dueAt"]),
+        due_at=None if line["dueAt"] is None else _parsed(line, "dueAt", parse_time),
         sent=line["sent"],
         cancel_requested=line["cancelRequested"],
         takeovers=line["takeovers"],

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class BugClass(StrEnum):
-    """The claim of ``CLAIMS`` that a deliberate bug of the simulation breaks."""
+    """The claim of ``CLAIMS`` that a deliberate bug breaks."""
 
     ONE_OUTCOME = "one outcome"
     EVERY_JOB_ENDS = "every job ends"
@@ -16,4 +16,9 @@ class BugClass(StrEnum):
     FLOWS = "flows"
     REMOVALS = "removals"
     MOVES = "moves"
+    ONE_JOB_A_KEY = "one job a key"
+    OWN_TRANSACTION = "own transaction"
+    ALIKE_BACKENDS = "alike backends"
+    POWER_LOSS = "power loss"
+    ONE_EFFECT_A_KEY = "one effect a key"
     TWO_RELEASES = "two releases"

@@ -37,33 +37,34 @@ the end, after Ctrl-C too.
 
 def page(load: Load) -> str:
     """Return the page."""
-    return "\n".join([_INTRODUCTION, *_claims(load("deliberate-bugs")), *_runs(load)])
+    return "\n".join([_INTRODUCTION, *_claims(load), *_runs(load)])
 
 
-def _claims(bugs: Result | None) -> Iterator[str]:
+def _claims(load: Load) -> Iterator[str]:
     for claim in CLAIMS:
-        yield from _claim(claim, bugs)
+        yield from _claim(claim, load)
 
 
-def _claim(claim: Claim, bugs: Result | None) -> Iterator[str]:
+def _claim(claim: Claim, load: Load) -> Iterator[str]:
     yield f"## {claim.promise}\n"
     yield f"- **Would be falsified by**: {claim.falsified_by}"
     yield f"- **Runs**: {', '.join(f'[{run}](#{run})' for run in claim.runs)}"
-    yield from _deliberate_bugs(claim, bugs)
+    yield from _deliberate_bugs(claim, load)
     yield f"- **Not covered**: {claim.not_covered}\n"
 
 
-def _deliberate_bugs(claim: Claim, result: Result | None) -> Iterator[str]:
+def _deliberate_bugs(claim: Claim, load: Load) -> Iterator[str]:
     head = "- **Deliberate bugs**:"
     if claim.bugs is None:
-        yield f"{head} none of this class"
-    elif result is None:
-        yield f"{head} not run"
-    elif not result.bugs:
-        found = result.figures.get("bugs_found", 0)
-        yield f"{head} {_number(found)} of all classes found; the next run tells them by class"
+        yield f"{head} none: {claim.no_bugs}."
+        return
+    bugs: dict[str, bool] = {}
+    for result in map(load, claim.runs):
+        bugs |= {} if result is None else result.bugs.get(claim.bugs, {})
+    if bugs:
+        yield from _by_name(head, bugs)
     else:
-        yield from _by_name(head, result.bugs.get(claim.bugs, {}))
+        yield f"{head} not run"
 
 
 def _by_name(head: str, bugs: Mapping[str, bool]) -> Iterator[str]:

@@ -6,9 +6,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from random import Random
-from uuid import UUID, uuid5
 
 from aiohttp import web
+
+from tests.effects import contradictions
 
 LOST_ANSWERS = 0.1
 SLOWEST_SECONDS = 1.0
@@ -48,18 +49,7 @@ class Witness:
             incarnations: how many each job that calls has had.
             completed: those of them whose last incarnation completed.
         """
-        allowed = {
-            effect_key(job_id, number): job_id
-            for job_id, most in incarnations.items()
-            for number in range(1, most + 1)
-        }
-        strange = [f"an effect under {key}, of no job" for key in self.calls if key not in allowed]
-        missing = [
-            f"job {job_id} completed without its effect"
-            for job_id in sorted(completed)
-            if effect_key(job_id, incarnations[job_id]) not in self.calls
-        ]
-        return strange + missing
+        return contradictions(self.calls, incarnations, completed)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.calls[request.headers["Idempotency-Key"]] += 1
@@ -67,8 +57,3 @@ class Witness:
         if self._random.random() < LOST_ANSWERS and request.transport is not None:
             request.transport.abort()
         return web.json_response({"done": True})
-
-
-def effect_key(job_id: str, incarnation: int) -> str:
-    """Return the key that all attempts of an incarnation pass on: docs/idempotency.md."""
-    return str(uuid5(UUID(job_id), f"incarnation/{incarnation}"))

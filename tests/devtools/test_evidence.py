@@ -68,11 +68,23 @@ def test_a_claim_tells_how_many_bugs_of_its_class_were_found_and_their_names() -
     assert "a &lt;late&gt; look; a lost one (NOT FOUND)</details>" in row
 
 
-def test_a_result_without_classes_of_bugs_shows_its_total_and_says_so() -> None:
-    ran = result(run="deliberate-bugs", figures={"bugs_found": 88})
+def test_bugs_that_no_run_has_looked_for_are_not_run() -> None:
+    ran = result(run="deliberate-bugs", bugs={BugClass.PAUSES: {"a lost one": True}})
     text = page(lambda run: ran if run == "deliberate-bugs" else None)
-    assert "88 of all classes found; the next run tells them by class" in text
-    assert "**Deliberate bugs**: not run" in page(lambda _: None)
+    assert text.count("**Deliberate bugs**: not run") == len(BugClass) - 1
+
+
+def test_the_bugs_of_a_claim_may_be_found_by_another_of_its_runs() -> None:
+    ran = result(run="transactions", bugs={BugClass.OWN_TRANSACTION: {"a lost one": True}})
+    text = page(lambda run: ran if run == "transactions" else None)
+    _, _, row = text.partition("## A job submitted in a user's own transaction")
+    assert "**Deliberate bugs**: 1 of 1 found" in row.partition("\n## ")[0]
+
+
+def test_every_claim_has_its_bugs_or_a_reason_for_none() -> None:
+    claimed = [claim.bugs for claim in CLAIMS if claim.bugs is not None]
+    assert sorted(claimed) == sorted(BugClass)
+    assert [claim.promise for claim in CLAIMS if bool(claim.bugs) == bool(claim.no_bugs)] == []
 
 
 def test_a_run_that_failed_says_so() -> None:

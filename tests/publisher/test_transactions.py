@@ -18,6 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from devtools.evidence import figures
+from devtools.evidence.bug_class import BugClass
 from devtools.servers import PostgresServer
 from devtools.servers.polling import wait_until
 from jobfleet_backends.postgres.connection import cut
@@ -32,6 +34,8 @@ from jobfleet_contracts.errors import (
 from jobfleet_contracts.state import State
 from jobfleet_publisher import Publisher
 from jobfleet_publisher.sync import Publisher as BlockingPublisher
+from tests.planted import failure_of
+from tests.publisher.transaction_bugs import TRANSACTION_BUGS, TransactionBug
 
 pytestmark = pytest.mark.servers
 
@@ -348,9 +352,10 @@ def test_a_restored_copy_of_the_fleets_database_is_another_database(
     url, schema = flags["postgres_url"], flags["postgres_schema"]
     with psycopg.connect(url, autocommit=True) as session:
         mark = session.execute(f"SELECT value FROM {schema}.meta WHERE name = 'fleet'".encode())  # noqa: S608
-        session.execute("CREATE DATABASE restored")
+        database = f"restored_{schema}"
+        session.execute(f"CREATE DATABASE {database}".encode())
         try:
-            copy = url.replace("/postgres", "/restored")
+            copy = url.replace("/postgres", f"/{database}")
             with BlockingPublisher.from_env(**(flags | {"postgres_url": copy})):
                 """Its start makes the tables."""
             with psycopg.connect(copy, autocommit=True) as other:
@@ -360,9 +365,30 @@ def test_a_restored_copy_of_the_fleets_database_is_another_database(
                 with pytest.raises(InvalidRequest, match="leads to another database"):
                     blocking.submit("demo.steps", connection=other)
         finally:
-            session.execute("DROP DATABASE restored WITH (FORCE)")
+            session.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
     with psycopg.connect(url) as connection:
         assert blocking.submit("demo.steps", connection=connection).created
+
+
+@pytest.mark.parametrize("bug", TRANSACTION_BUGS, ids=lambda bug: bug.name)
+async def test_a_deliberate_bug_is_found(
+    bug: TransactionBug,
+    publisher: Publisher,
+    blocking: BlockingPublisher,
+    connection: psycopg.AsyncConnection[Any],
+    flags: dict[str, Any],
+) -> None:
+    given = {
+        "publisher": publisher,
+        "blocking": blocking,
+        "connection": connection,
+        "flags": flags,
+        "begin": _psycopg,
+    }
+    with bug.plant(flags):
+        failure = await failure_of(globals()[bug.test], given)
+    figures.bug(BugClass.OWN_TRANSACTION, bug.name, found=failure.startswith(bug.shows))
+    assert failure.startswith(bug.shows), failure
 
 
 @pytest.mark.chaos

@@ -42,6 +42,7 @@ from tests.simulation.ending_bugs import (
 from tests.simulation.erasure_bugs import OF_ERASURES
 from tests.simulation.group_bugs import OF_FLOWS
 from tests.simulation.hash_bugs import BY_THE_HASHES
+from tests.simulation.key_bugs import OF_KEYS
 from tests.simulation.known import FOR_EVER, NOT_LEASED, ROBBED, Known
 from tests.simulation.lifecycle_bugs import OF_READING
 from tests.simulation.limit_bugs import OF_LIMITS
@@ -238,6 +239,7 @@ __all__ = [
     "OF_DEADLY_MESSAGES",
     "OF_ERASURES",
     "OF_FLOWS",
+    "OF_KEYS",
     "OF_LIMITS",
     "OF_LOSSES",
     "OF_MOVES",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -72,7 +73,11 @@ class ClientCall:
 
 
 class ClientCalls:
-    """Runs all wishes of a workload."""
+    """Runs all wishes of a workload.
+
+    Attributes:
+        made: ids of jobs that submits were answered with, by idempotency key.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class ClientCalls:
     ) -> None:
         self._begun = begun
         self.all: list[ClientCall] = []
+        self.made: defaultdict[str, set[str]] = defaultdict(set)
         self._scenario = scenario
         self._time = time
         self._fleet = fleet
@@ -171,6 +177,8 @@ class ClientCalls:
                 submitted = await api.submitter.submit(
                     wish.request, idempotency_key=wish.key, by=tag
                 )
+                if wish.key is not None:
+                    self.made[wish.key].add(submitted.job_id)
                 return submitted.state
             case "foreign":
                 assert wish.request is not None

@@ -26,6 +26,7 @@ PLAIN = {
     "retention_seconds": None,
     "clock_steps": False,
     "moved": False,
+    "other_bodies": 0.0,
     "one_database": False,
     "deadly": 0,
     "counts_losses": False,

@@ -31,6 +31,7 @@ GROUPS_SHARE = 1 / 8
 PROCESSES_SHARE = 1 / 8
 CORE_SHARE = 1 / 8
 ONE_DATABASE_SHARE = 1 / 4
+OTHER_BODIES_SHARE = 1 / 16
 DEADLY_SHARE = 1 / 32
 COUNTED_SHARE = 3 / 4
 """Of the runs with a deadly message."""
@@ -83,6 +84,8 @@ class Scenario:
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
             none.
         core_only: the world heals for one worker; each other one stays broken for good.
+        other_bodies: share of the idempotency keys that others use too: for another body, and for
+            the same one, made at another time.
         one_database: a submit writes open row, event 1 and message in one transaction.
         deadly: so many jobs end nearly each worker that takes their message, before any claim.
         counts_losses: the broker is a database, which counts the workers that a message costs.
@@ -135,6 +138,7 @@ class Scenario:
     member_erasures: float = 0.0
     processes: int | None = None
     core_only: bool = False
+    other_bodies: float = 0.0
     one_database: bool = False
     deadly: int = 0
     counts_losses: bool = False
@@ -210,6 +214,7 @@ class Scenario:
             nested_groups=0.3,
             member_erasures=0.0 if scenario.clock_steps else 0.1,
             core_only=Random(f"core/{seed}").random() < CORE_SHARE,
+            other_bodies=float(Random(f"keys used twice/{seed}").random() < OTHER_BODIES_SHARE),
             one_database=Random(f"one database/{seed}").random() < ONE_DATABASE_SHARE,
             deadly=int(is_deadly),
             counts_losses=is_deadly and deadly.random() < COUNTED_SHARE,

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.outcome import Waiting
 from jobfleet_contracts.rate import Rate
+from jobfleet_worker.builtin import passed_on as outbound
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.registry import Handler, Handlers
@@ -19,6 +20,8 @@ from tests.simulation.witness import Witness
 JOB_TYPE = "sim.job"
 DEADLY_TYPE = "sim.deadly"
 CALLBACK_TYPE = "callback.deliver"
+RIVAL = "rival"
+"""In the payload of a job whose idempotency key another caller uses for another body."""
 
 
 class SimulationError(Exception):
@@ -54,6 +57,8 @@ def handlers_for(
             if not context.facts.resuming:
                 witness.started(process, context.job.job_id)
             witness.fields_seen.append((context.job.job_id, context.job.input_file_path))
+            witness.bodies_seen.append((context.job.job_id, RIVAL in payload))
+            witness.keys_seen.add(outbound.passed_on(context)["Idempotency-Key"])
             if "answer" in payload:
                 return await _ask_and_wait(payload, context, wait, wire, ask)
             if "kill" in payload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from random import Random
@@ -29,6 +29,7 @@ from tests.simulation.group_wishes import BLOCK, group_wishes
 from tests.simulation.invented_release import skew_faults
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
+from tests.simulation.key_judgement import effect_faults, key_faults
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.limit_judgement import limit_faults, slot_faults
 from tests.simulation.limit_wishes import limit_wishes
@@ -317,6 +318,8 @@ class Simulation:
             healed_at=self.scenario.fault_seconds,
         )
         rate = None if self.scenario.rate is None else Rate(self.scenario.rate)
+        trail = self.servers.trail
+        trails = {job_id: trail.complete(job_id) for job_id in trail.jobs}
         return [
             *self.witness.faults,
             *self.crowd.faults,
@@ -324,7 +327,9 @@ class Simulation:
             *unstartable_faults(self.servers),
             *self.servers.move_faults,
             *rate_faults(rate, self.witness.starts),
-            *self._skew_faults(),
+            *self._skew_faults(trails),
+            *key_faults(self.client_calls.all, self.client_calls.made, trails),
+            *effect_faults(self.witness, trails),
             # A worker that keeps its messages for a while lets the rescuer send more of them.
             *([] if self.faults.broken else copy_faults(self._copies, self.scenario.workers)),
             *slot_faults(self.servers.trail.written),
@@ -332,17 +337,15 @@ class Simulation:
             *limit_faults(
                 self.servers.control_log.landed,
                 self.witness.crowds,
-                {job_id: self.servers.trail.complete(job_id) for job_id in self.servers.trail.jobs},
+                trails,
             ),
             *judgement.faults(),
         ]
 
-    def _skew_faults(self) -> Iterator[str]:
+    def _skew_faults(self, trails: Mapping[str, Sequence[Event]]) -> Iterator[str]:
         if not self.scenario.old_workers:
             return iter(())
-        trail = self.servers.trail
-        trails = {job_id: trail.complete(job_id) for job_id in trail.jobs}
-        return skew_faults(trails, trail.writers, self.witness.fields_seen)
+        return skew_faults(trails, self.servers.trail.writers, self.witness.fields_seen)
 
     def _drain(self) -> list[str]:
         """Workers that are told to stop do so, and write nothing more."""

@@ -15,6 +15,7 @@ from tests.simulation.bugs import (
     OF_DEADLY_MESSAGES,
     OF_ERASURES,
     OF_FLOWS,
+    OF_KEYS,
     OF_LIMITS,
     OF_LOSSES,
     OF_MOVES,
@@ -140,6 +141,12 @@ def test_a_fault_of_an_old_release_beside_a_newer_one_fails(known: Known) -> Non
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_FLOWS, ids=lambda known: known.name)
 def test_a_fault_of_chains_and_groups_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_KEYS, ids=lambda known: known.name)
+def test_a_key_of_several_jobs_or_bodies_or_several_keys_of_an_effect_fail(known: Known) -> None:
     _fails(known)
 
 

@@ -73,6 +73,8 @@ class Witness:
         starts: when handlers of jobs began, with their jobs; without those whose process stood
             still in that moment, between its last look at the clock and the first line.
         fields_seen: job id and new field of each run, in a fleet of two releases.
+        bodies_seen: job id of each run, and whether its body was that of a rival of its key.
+        keys_seen: idempotency keys that handlers passed on to others.
         crowds: how many trusted runs a limit had when one began; see ``limit_judgement``.
         faults: runs beside another one under the same lock, both trusted; a suspect's run beside
             another one in its worker; takeovers from a live worker that trusts its lease; claims
@@ -93,6 +95,8 @@ class Witness:
         self.takeovers = 0
         self.starts: list[tuple[float, str]] = []
         self.fields_seen: list[tuple[str, str | None]] = []
+        self.bodies_seen: list[tuple[str, bool]] = []
+        self.keys_seen: set[str] = set()
         self.crowds: list[tuple[float, float, str, int]] = []
         self.faults: list[str] = []
         self._journal = journal

@@ -14,7 +14,7 @@ from jobfleet_contracts.schedule import Schedule
 from tests.simulation.limit_names import limits_of_job
 from tests.simulation.process import BEGIN
 from tests.simulation.scenario import Scenario
-from tests.simulation.sim_handlers import JOB_TYPE
+from tests.simulation.sim_handlers import JOB_TYPE, RIVAL
 
 WAITING = "waiting"
 KILLER = "killer"
@@ -79,6 +79,7 @@ class Workload:
         self._erasure_dice = Random(f"erased jobs/{scenario.seed}")
         self._skew_dice = Random(f"new field/{scenario.seed}")
         self._chains_dice = Random(f"chained jobs/{scenario.seed}")
+        self._bodies_dice = Random(f"bodies of a key/{scenario.seed}")
         self._number = 0
         self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
         self._only_keys = self._dice.random() < 0.3
@@ -117,9 +118,23 @@ class Workload:
             if self._erasure_dice.random() < 0.5:
                 after = later + self._erasure_dice.choice((0, 0.01, 30))
                 wishes.append(self._wish(after, "redrive", job_id=job_id))
+        if key is not None and self._bodies_dice.random() < self._scenario.other_bodies:
+            wishes += self._rivals(at, request, key)
         if dice.random() < 0.05:
             wishes.append(self._wish(at, "malformed"))
         return wishes + self._actions(job_id, at)
+
+    def _rivals(self, at: float, request: JobRequest, key: str) -> list[Wish]:
+        """Let others use the key: for another body, and for the same one, made at another time."""
+        dice, job_id = self._bodies_dice, request.job_id
+        first, second = (max(0.0, at + dice.choice((-0.5, 0, 0.01, 1, 20))) for _ in range(2))
+        other = request.model_copy(update={"payload": request.payload | {RIVAL: True}})
+        later = BEGIN + timedelta(seconds=second)
+        again = request.model_copy(update={"created_at": later})
+        return [
+            self._wish(first, "submit", request=other, job_id=job_id, key=key),
+            self._wish(second, "submit", request=again, job_id=job_id, key=key),
+        ]
 
     def _actions(self, job_id: str, at: float) -> list[Wish]:
         dice, span = self._dice, self._scenario.fault_seconds

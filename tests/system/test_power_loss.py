@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from devtools.evidence import figures
+from devtools.evidence.bug_class import BugClass
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.state import State
 from tests.polling import eventually
@@ -22,6 +24,36 @@ from tests.system.verified import assert_verified
 
 ROOT = Path(__file__).parents[2]
 CONFIRMED_JOBS = 60
+CARELESS = """
+import sqlite3
+
+connect = sqlite3.connect
+
+
+class Careless(sqlite3.Connection):
+    def execute(self, statement, *values):
+        statement = statement.replace("synchronous=FULL", "synchronous={level}")
+        return super().execute(statement, *values)
+
+
+sqlite3.connect = lambda *given, **named: connect(*given, factory=Careless, **named)
+"""
+"""Runs at the start of each process: with another level commits do not wait for the disk."""
+
+
+def careless(level: str, folder: Path) -> Mapping[str, str]:
+    """Return the environment of processes whose connections have this level of SQLite's."""
+    start = folder / "start"
+    start.mkdir()
+    (start / "sitecustomize.py").write_text(CARELESS.format(level=level))
+    return {"PYTHONPATH": str(start)}
+
+
+BUGS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
+    "a disk that lies about a sync": lambda _: {"POWER_LOSS_LYING_DISK": "1"},
+    "synchronous=OFF: nothing waits for the disk": partial(careless, "OFF"),
+    "synchronous=NORMAL: only checkpoints wait for the disk": partial(careless, "NORMAL"),
+}
 
 
 @pytest.mark.chaos
@@ -42,18 +74,14 @@ async def test_confirmed_jobs_and_results_survive_a_power_loss(seed: int, tmp_pa
 
 
 @pytest.mark.chaos
-async def test_a_disk_that_lies_about_a_sync_loses_confirmed_jobs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bug", BUGS)
+async def test_a_deliberate_bug_loses_confirmed_jobs(bug: str, tmp_path: Path) -> None:
     """Else the test above would prove nothing."""
-    accepted, _, lost = await power_loss(tmp_path, 1, {"POWER_LOSS_LYING_DISK": "1"})
+    accepted, _, lost = await power_loss(tmp_path, 1, BUGS[bug](tmp_path))
     assert lost
-    try:
-        fleet = await reopened(tmp_path)
-    except JobfleetError:
-        return
-    try:
-        assert [job for job in accepted if await fleet.state(job) is None]
-    finally:
-        await fleet.close()
+    found = await has_lost(tmp_path, accepted)
+    figures.bug(BugClass.POWER_LOSS, bug, found=found)
+    assert found
 
 
 async def power_loss(
@@ -93,6 +121,20 @@ async def power_loss(
     lost = lose_power(folder / "journal", Random(seed))
     (folder / "data" / "jobfleet.db-shm").unlink(missing_ok=True)
     return _ids_after(output, "accepted"), _ids_after(output, "completed"), lost
+
+
+async def has_lost(folder: Path, accepted: list[str]) -> bool:
+    """Return whether a confirmed job is missing, or the files cannot be read any more."""
+    try:
+        fleet = await reopened(folder)
+    except JobfleetError:
+        return True
+    try:
+        return None in [await fleet.state(job) for job in accepted]
+    except JobfleetError:
+        return True
+    finally:
+        await fleet.close()
 
 
 async def reopened(folder: Path) -> Fleet:

@@ -13,6 +13,7 @@ from jobfleet_contracts.errors import BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.actions import submission
+from jobfleet_protocol.actions.same_body import check_same_body
 from jobfleet_protocol.actions.submission import Submitted, Submitter
 from jobfleet_worker.builtin import passed_on as outbound
 from jobfleet_worker.handlers.context import JobContext
@@ -56,10 +57,9 @@ def another_body_accepted() -> AbstractContextManager[Any]:
 @contextmanager
 def time_of_the_submit_compared() -> Iterator[None]:
     """A repeated submit is refused because it was made at another time."""
-    check = submission.check_same_body
 
     def compare(request: JobRequest, first: Event) -> None:
-        check(request, first)
+        check_same_body(request, first)
         if request.created_at != first.facts.created_at:
             raise BodyConflict("made at another time")
 

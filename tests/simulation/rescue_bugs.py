@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from devtools.evidence.bug_class import BugClass
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.claiming import trail_claim
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
-from jobfleet_protocol.trail import transitions
+from jobfleet_protocol.trail import large_data, transitions
 from jobfleet_protocol.trail.transitions import Change
-from tests.simulation.emphases import MANY_FAULTS, NOTHING_ELSE
+from tests.simulation.emphases import MANY_FAULTS, MANY_LATE, NOTHING_ELSE
+from tests.simulation.fake_stores import FakePayloadStore
 from tests.simulation.known import Known
 
 
@@ -45,7 +48,37 @@ def taken_over_by_an_old_look() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def result_stored_over_the_winners() -> Iterator[None]:
+    """The name of a stored result holds no epoch and no event: the last writer's value stands."""
+    split = large_data.split
+
+    def under_one_name(
+        event: Event, *, inline_bytes: int
+    ) -> tuple[Event, tuple[str, bytes] | None]:
+        if event.kind is not Status.COMPLETED or event.data.keys() != {"result"}:
+            return split(event, inline_bytes=inline_bytes)
+        name, body = f"{event.job_id}/result", encode(event.data)
+        return replace(event, data={"blob": name, "size": len(body)}), (name, body)
+
+    async def put(self: FakePayloadStore, name: str, body: bytes) -> None:
+        await self._wire.write("payload.put", lambda: self._blobs.update({name: body}))
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(large_data, "split", under_one_name))
+        stack.enter_context(patch.object(FakePayloadStore, "put", put))
+        yield
+
+
 OF_RESCUES = (
+    Known(
+        "a loser's result stored over the winner's",
+        result_stored_over_the_winners,
+        213,
+        MANY_LATE | NOTHING_ELSE | {"stall_rate": 0.05, "lease_seconds": 15},
+        breaks=BugClass.ONE_OUTCOME,
+        shows="the result of epoch",
+    ),
     Known(
         "a takeover by an old look, written behind the job's end",
         taken_over_by_an_old_look,

@@ -68,6 +68,18 @@ def running_on_the_own_lock_means_lost() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def lock_kept_at_the_end() -> Iterator[None]:
+    """A worker that stops renews its lock no more, and leaves it leased."""
+
+    async def close(self: WorkerLock) -> None:
+        if self._kept is not None:
+            self._keeper.drop(self._kept)
+
+    with patch.object(WorkerLock, "close", close):
+        yield
+
+
 _WORKER_SCOPE = {"worker_scope": 1.0, "fleet_scope": False, "lacking": 0, "rate": None}
 _LOSSES = _WORKER_SCOPE | MANY_FAULTS
 OF_SCOPE_WORKER = (
@@ -102,6 +114,14 @@ OF_SCOPE_WORKER = (
         _LOSSES,
         breaks=BugClass.ONE_OUTCOME,
         shows=ROBBED,
+    ),
+    Known(
+        "a worker that stops leaves its lock leased",
+        lock_kept_at_the_end,
+        0,
+        _LOSSES,
+        breaks=BugClass.EVERY_JOB_ENDS,
+        shows="left their locks leased",
     ),
 )
 """Faults of one lock for many jobs."""

@@ -140,6 +140,7 @@ SHOWN_BY = {
     "dashboard/views/types/routes.py": "dashboard/views/test_type_pages.py",
     "dashboard/views/waiting/routes.py": "dashboard/views/test_waiting.py",
     "dashboard/views/workers/routes.py": "dashboard/test_one_worker.py",
+    "protocol/claiming/claim_insert.py": "protocol/test_claiming_in_one_transaction.py",
     "protocol/actions/level_gate.py": "protocol/test_protocol_level.py",
     "protocol/actions/same_body.py": "entrances/test_same_call_again.py",
     "protocol/audit/fingerprints.py": "protocol/test_verification.py",

@@ -123,6 +123,7 @@ class Bench:
             ),
             give_back=self.given_up.append,
             coder=coder,
+            claims=self.backend.claims,
         )
         return Claimer(parts)
 

@@ -86,7 +86,8 @@ class Scenario:
         core_only: the world heals for one worker; each other one stays broken for good.
         other_bodies: share of the idempotency keys that others use too: for another body, and for
             the same one, made at another time.
-        one_database: a submit writes open row, event 1 and message in one transaction.
+        one_database: a submit writes open row, event 1 and message in one transaction, and a claim
+            its lease and ``Started``.
         deadly: so many jobs end nearly each worker that takes their message, before any claim.
         counts_losses: the broker is a database, which counts the workers that a message costs.
         eager_redrives: the deadly jobs are submitted twice, and redriven once they have failed.

@@ -10,6 +10,7 @@ from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.fleet_seal import SEAL, Seal
 from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
+from tests.simulation.fake_claims import FakeJobClaims
 from tests.simulation.fake_control import ControlExchange, FakeControlChannel
 from tests.simulation.fake_control_log import ControlTable, FakeControlLog
 from tests.simulation.fake_group_marks import FakeGroupMarks
@@ -103,8 +104,10 @@ class Servers:
         openings = FakeJobOpenings(
             trail=self.trail, index=self.index, broker=self.broker, blobs=self.blobs, wire=wire
         )
+        claims = FakeJobClaims(trail=self.trail, locks=self.locks, wire=wire)
         return Backend(
             openings=openings if self._is_one_database else None,
+            claims=claims if self._is_one_database else None,
             limits=LIMITS,
             name="simulated",
             **cast("Any", parts),

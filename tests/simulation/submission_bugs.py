@@ -1,9 +1,9 @@
-"""Deliberate bugs in how a job comes to its queue."""
+"""Deliberate bugs in how a job comes to its queue, and in transactions that do several steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -13,8 +13,9 @@ from jobfleet_contracts.transaction import Opening
 from jobfleet_protocol.actions import redrive, submission
 from jobfleet_protocol.claiming import trail_opening
 from tests.simulation.emphases import ONE_DATABASE, SLEEP
+from tests.simulation.fake_claims import FakeJobClaims
 from tests.simulation.fake_openings import FakeJobOpenings
-from tests.simulation.known import FOR_EVER, Known
+from tests.simulation.known import FOR_EVER, NOT_LEASED, Known
 
 
 @contextmanager
@@ -55,6 +56,11 @@ def transaction_without_the_open_row() -> Iterator[None]:
         yield
 
 
+def claim_without_its_lease() -> AbstractContextManager[Any]:
+    """A claim's transaction writes ``Started`` and leaves the lock as it is."""
+    return patch.object(FakeJobClaims, "lease")
+
+
 OF_SUBMITS = (
     Known(
         "a submitter that slept between open row and event 1",
@@ -79,5 +85,13 @@ OF_SUBMITS = (
         ONE_DATABASE,
         breaks=BugClass.EVERY_JOB_ENDS,
         shows=FOR_EVER,
+    ),
+    Known(
+        "a claim's transaction without its lease",
+        claim_without_its_lease,
+        0,
+        ONE_DATABASE | {"worker_scope": 0.0, "fleet_scope": False},
+        breaks=BugClass.ONE_OUTCOME,
+        shows=NOT_LEASED,
     ),
 )

@@ -292,6 +292,7 @@ def _claimer(
         ),
         give_back=give_back,
         coder=backend.coder,
+        claims=backend.claims,
     )
     return Claimer(parts)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
 from jobfleet_contracts.group_marks import GroupMarks
+from jobfleet_contracts.job_claims import JobClaims
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -90,6 +91,8 @@ class Backend:
             behind, as its last answers showed; 0 where storage has no clock of its own.
         openings: makes jobs exist in one transaction; ``None`` if the trail, the index and the
             queue share none: then in three steps.
+        claims: leases a job's lock and writes ``Started`` in one transaction; ``None`` if leases
+            and trail share none: then one after the other.
         coder: encodes the values of jobs before they are stored, if the process has a codec.
         transactions: submits inside a user's own transaction; ``None`` if storage has none.
     """
@@ -119,5 +122,6 @@ class Backend:
     requests: RequestCounter | None = None
     clock_offset: Callable[[], float] = _no_offset
     openings: JobOpenings | None = None
+    claims: JobClaims | None = None
     transactions: UserTransactions | None = None
     coder: ValueCoder = NO_CODER

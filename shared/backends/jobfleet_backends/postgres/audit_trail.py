@@ -37,20 +37,31 @@ WITH RECURSIVE lifecycle AS (
     AND earlier.sequence < lifecycle.sequence AND number < %s
 ) SELECT {EVENT_COLUMNS} FROM lifecycle ORDER BY sequence
 """
-# A tombstone, and the seal before it, stand for an ending that was counted when it happened.
-INSERT_EVENTS = f"""
-WITH rows AS (
-    SELECT * FROM json_to_recordset(%s::json)
-    AS rows (n int, failed_type text, failed_error text, failed_place text,
+EVENT_RECORD = f"""failed_type text, failed_error text, failed_place text,
         failed_message text, timed_start timestamptz, timed_type text, timed_kind text,
-        timed_bucket int, slow boolean, {record(EVENT_COLUMNS)})
-),
+        timed_bucket int, slow boolean, {record(EVENT_COLUMNS)}"""
+# Parts of a statement whose ``rows`` are the events to insert.
+WRITTEN = f"""
 written AS (
     INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
     SELECT {EVENT_COLUMNS} FROM rows ORDER BY job_id, sequence
     ON CONFLICT (job_id, sequence) DO NOTHING
     RETURNING job_id, sequence, status, state, occurred_at, duration_ms, data
-), counted AS (
+)
+"""
+TIMED = """
+timed AS (
+    INSERT INTO jobfleet.type_times
+    SELECT timed_start, timed_type, timed_kind, timed_bucket, count(*)
+    FROM rows JOIN written USING (job_id, sequence)
+    WHERE timed_kind IS NOT NULL GROUP BY 1, 2, 3, 4
+)
+"""
+# A tombstone, and the seal before it, stand for an ending that was counted when it happened.
+INSERT_EVENTS = f"""
+WITH rows AS (
+    SELECT * FROM json_to_recordset(%s::json) AS rows (n int, {EVENT_RECORD})
+), {WRITTEN}, {TIMED}, counted AS (
     INSERT INTO jobfleet.endings
     SELECT date_trunc('minute', occurred_at), state, count(*), count(duration_ms),
         coalesce(sum(duration_ms), 0)
@@ -68,11 +79,6 @@ written AS (
         (array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
     FROM rows JOIN written USING (job_id, sequence)
     WHERE failed_error IS NOT NULL GROUP BY 1, 2, 3, 4
-), timed AS (
-    INSERT INTO jobfleet.type_times
-    SELECT timed_start, timed_type, timed_kind, timed_bucket, count(*)
-    FROM rows JOIN written USING (job_id, sequence)
-    WHERE timed_kind IS NOT NULL GROUP BY 1, 2, 3, 4
 ), slow AS (
     INSERT INTO jobfleet.slow_runs
     SELECT rows.occurred_at, rows.duration_ms, job_id, sequence, job_name, job_type, attempt,
@@ -120,11 +126,12 @@ class PostgresAuditTrail:
 
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job, all or none."""
-        rows = [
-            event_fields(event) | self._groups.fields(event) | self._times.fields(event)
-            for event in events
-        ]
+        rows = [self.counted(event) for event in events]
         await self._database.write(INSERT, rows)
+
+    def counted(self, event: Event) -> Fields:
+        """Return the columns of an event, and what it is counted by."""
+        return event_fields(event) | self._groups.fields(event) | self._times.fields(event)
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""

@@ -13,6 +13,7 @@ from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.dead_letter_store import PostgresDeadLetterStore
 from jobfleet_backends.postgres.event_feed import PostgresEventFeed
 from jobfleet_backends.postgres.group_marks import PostgresGroupMarks
+from jobfleet_backends.postgres.job_claims import PostgresJobClaims
 from jobfleet_backends.postgres.job_consumer import PostgresJobConsumer
 from jobfleet_backends.postgres.job_index import PostgresJobIndex
 from jobfleet_backends.postgres.job_index_reader import PostgresJobIndexReader
@@ -68,6 +69,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
     control = PostgresControlChannel(database=database, listener=listener, notifier=notifier)
     await control.start()
     leases = PostgresLeaseStore(database=database)
+    trail = PostgresAuditTrail(database=database)
     consumers: list[PostgresJobConsumer] = []
 
     def consumer() -> PostgresJobConsumer:
@@ -85,7 +87,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
     return Backend(
         limits=LIMITS,
         name="postgres",
-        trail=PostgresAuditTrail(database=database),
+        trail=trail,
         leases=leases,
         locks=leases,
         queue=PostgresJobQueue(database=database, notifier=notifier),
@@ -107,6 +109,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         retention=PostgresTrailRetention(database=database),
         clock_offset=server_clock.seconds,
         openings=PostgresJobOpenings(database=database, notifier=notifier),
+        claims=PostgresJobClaims(database=database, trail=trail),
         transactions=PostgresUserTransactions(database=database),
     )
 

@@ -33,15 +33,16 @@ FROM rows JOIN jobfleet.locks USING (lock) LEFT JOIN leased USING (n)
 
 
 _OR_FREE = "OR it.lease_id IS NULL OR it.expires <= clock_timestamp()"
-_CREATE_AND_LEASE = f"""
-WITH rows AS (SELECT * FROM {_ROWS}), leased AS (
+LEASE_NEW = f"""
     INSERT INTO jobfleet.locks AS it (lock, lease_id, expires)
     SELECT lock, lease_id, clock_timestamp() + make_interval(secs => seconds)
-    FROM rows ORDER BY lock
+    FROM {{rows}} ORDER BY lock
     ON CONFLICT (lock) DO UPDATE SET lease_id = excluded.lease_id, expires = excluded.expires
     WHERE it.lease_id = excluded.lease_id {_OR_FREE}
     RETURNING lock
-)
+"""
+_CREATE_AND_LEASE = f"""
+WITH rows AS (SELECT * FROM {_ROWS}), leased AS ({LEASE_NEW.format(rows="rows")})
 SELECT rows.n, leased.lock IS NOT NULL FROM rows LEFT JOIN leased USING (lock)
 """
 _CREATE = f"""

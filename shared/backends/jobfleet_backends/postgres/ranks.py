@@ -12,6 +12,7 @@ class Rank(IntEnum):
     NOTE = auto()
     RELEASE = auto()
     TAKE = auto()
+    CLAIM = auto()
     OPEN = auto()
     TRAIL = auto()
     MESSAGE = auto()

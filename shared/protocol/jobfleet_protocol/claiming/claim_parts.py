@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_claims import JobClaims
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -81,6 +82,8 @@ class ClaimParts:
     Attributes:
         give_back: sees to a claim that was given up after it was sent.
         coder: encodes what a foreign message says, before it becomes event 1.
+        claims: leases a job's lock and inserts ``Started`` in one transaction; ``None``: in two
+            steps.
     """
 
     trail: AuditTrail
@@ -97,6 +100,7 @@ class ClaimParts:
     controls: FleetControls
     give_back: Callable[[Unclear], object]
     coder: ValueCoder = NO_CODER
+    claims: JobClaims | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

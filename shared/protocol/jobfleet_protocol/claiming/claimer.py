@@ -132,6 +132,8 @@ class Claimer:
     async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | OtherLock:
         request = claim.message.request
         try:
+            if (claimed := await self._claim.at_once(claim)) is not None:
+                return claimed
             lease = await self.leases.acquire_for(request, claim.lease_id)
         except LeaseConflict:
             return await self._claim.without_a_lock(

@@ -78,8 +78,16 @@ class LockLeases:
                 is_new = True
                 continue
             _log.debug(LOCK_ACQUIRED, lock=lock)
-            trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
-            return Lease(lock, self._worker_id, lease_id, trusted_until)
+            return self.granted(lock, lease_id, sent_at=sent_at)
+
+    def granted(self, lock: str, lease_id: str, *, sent_at: float) -> Lease:
+        """Return a lease as it is trusted.
+
+        Args:
+            sent_at: boot-time seconds from before the request was sent, never from its answer.
+        """
+        trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
+        return Lease(lock, self._worker_id, lease_id, trusted_until)
 
     async def acquire_for(self, request: JobRequest, lease_id: str) -> Lease:
         """Lease the lock on which the job rests, or one of its slots.

@@ -17,6 +17,7 @@ from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.acceptance import ForNewer
+from jobfleet_protocol.claiming.claim_insert import ClaimInsert, LockHeld
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import (
     Claimed,
@@ -56,6 +57,7 @@ from jobfleet_protocol.claiming.rate_limiter import AT_HAND, Admission
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.trail.held_trail import HeldTrail
+from jobfleet_protocol.trail.trail_writer import Insert
 from jobfleet_protocol.trail.transitions import Change, draft
 
 Write = Start | Resend | Finish | Isolate | Postpone
@@ -87,6 +89,40 @@ class TrailClaim:
             fresh=parts.rules.fresh,
             keys=parts.rules.keys,
         )
+
+    async def at_once(self, claim: ClaimTry) -> Claimed | None:
+        """Lease the job's own lock and append ``Started`` in one transaction.
+
+        Only for a job that needs nothing but this lock, and whose message tells all of its trail.
+
+        Returns:
+            ``None``: claim under a lease. The lock may be leased already, under the same id.
+
+        Raises:
+            LeaseConflict: another worker holds the lock; nothing was written.
+        """
+        claims, message, terms = self._parts.claims, claim.message, claim.terms
+        needs_more = terms.slot_demands or terms.limits or terms.rates or message.request.lock_key
+        if claims is None or needs_more or not self._opening.is_certain(message):
+            return None
+        lock, lease_id = job_lock(message.request.job_id), claim.lease_id
+        # As it is with the lease: without it nothing is written.
+        decision = await self._decide(claim, self._opening.assumed(message), lock, LockAttempt.HELD)
+        if not isinstance(decision, Start) or len(decision.changes) != 1:
+            return None
+        changes = self._with_keys(decision.changes, message, decision.head)
+        seconds = self._parts.lease_seconds
+        insert = ClaimInsert(claims, lock=lock, lease_id=lease_id, seconds=seconds).insert
+        # From before the first copy is sent: a later one only makes the lease longer.
+        lease = self._leases.granted(lock, lease_id, sent_at=self._parts.clock.boottime())
+        try:
+            newest = await self._append(decision.head, changes, insert)
+        except LockHeld as error:
+            raise LeaseConflict(str(error)) from error
+        if newest is None:
+            return None
+        await self._require_no_seal(before=decision.head, lease=lease)
+        return changed(self._claimed(claim, lease, newest), terms=terms)
 
     async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | OtherLock:
         """Claim the job under a lease, or return what else is to be done about its message.
@@ -144,11 +180,13 @@ class TrailClaim:
         # The check comes after the read, never before. Otherwise a worker that slept in its
         # read would take a job over from the live holder that got the lease meanwhile.
         self._require_trust(lease, claim.lasting)
-        changes: Sequence[Change] | None = write.changes
+        changes = write.changes
         if isinstance(write, Start):
-            changes = await self._started(write, view, lease, claim, admission)
-            changes = self._with_keys(changes, claim.message, write.head)
-        newest = None if changes is None else await self._claimed_by(write.head, changes, lease)
+            started = await self._started(write, view, lease, claim, admission)
+            if started is None:
+                return None
+            changes = self._with_keys(started, claim.message, write.head)
+        newest = await self._claimed_by(write.head, changes, lease)
         if newest is None:
             return None
         result = self._result(claim, lease, write, newest, admission)
@@ -194,10 +232,10 @@ class TrailClaim:
         return [*start.changes[:-1], started]
 
     def _with_keys(
-        self, changes: Sequence[Change] | None, message: JobMessage, head: Event
-    ) -> Sequence[Change] | None:
+        self, changes: Sequence[Change], message: JobMessage, head: Event
+    ) -> Sequence[Change]:
         """Add the keys that the job's first event may lack, at its first start."""
-        if changes is None or head.after.epoch > 0 or not (keys := self._parts.rules.keys(message)):
+        if head.after.epoch > 0 or not (keys := self._parts.rules.keys(message)):
             return changes
         data = changes[-1].data | {INDEXED: dict(keys)}
         return [*changes[:-1], replace(changes[-1], data=data)]
@@ -289,13 +327,16 @@ class TrailClaim:
             self._parts.give_back(Unclear(before, lease.lock, why="the fleet was sealed"))
             raise
 
-    async def _append(self, head: Event, changes: Sequence[Change]) -> Event | None:
+    async def _append(
+        self, head: Event, changes: Sequence[Change], insert: Insert | None = None
+    ) -> Event | None:
         """Append the changes in one transaction; ``None``: the job has moved, look again."""
         events: list[Event] = []
         for change in changes:
             previous = events[-1] if events else head
             events.append(draft(previous, head.facts, change, occurred_at=self._parts.clock.now()))
-        return None if await self._parts.writer.append(events) is not None else events[-1]
+        stands = await self._parts.writer.append(events, insert=insert)
+        return None if stands is not None else events[-1]
 
     def _result(
         self,

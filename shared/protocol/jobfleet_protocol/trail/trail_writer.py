@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -16,6 +16,9 @@ from jobfleet_protocol.trail.large_data import externalise
 
 APPEND_UNCERTAIN = "append.uncertain"
 APPEND_FAILED = "append.failed"
+
+Insert = Callable[[Sequence[Event]], Awaitable[None]]
+"""Inserts events as ``AuditTrail.insert`` does; an error never means that they do not stand."""
 
 _log = structlog.get_logger()
 
@@ -42,7 +45,9 @@ class TrailWriter:
         self._limits = limits
         self._under_way: set[asyncio.Task[Event | None]] = set()
 
-    async def append(self, events: Sequence[Event]) -> Event | None:
+    async def append(
+        self, events: Sequence[Event], *, insert: Insert | None = None
+    ) -> Event | None:
         """Insert consecutive events of one job.
 
         Once sent, an append is repeated until the table answers, also when the caller is
@@ -50,20 +55,23 @@ class TrailWriter:
 
         Args:
             events: at most ``limits.transaction_rows`` of the backend.
+            insert: in the place of the trail's own. What it raises beside ``BackendError`` ends
+                the append, and goes to the caller.
 
         Returns:
             ``None`` if they are in the trail, else the foreign event that took the place.
         """
         try:
-            return await self._until_answered(events)
+            return await self._until_answered(events, insert)
         except asyncio.CancelledError:
             # Dropped here, a row that lands later would never reach the index and the live views.
-            self._go_on_alone(events)
+            self._go_on_alone(events, insert)
             raise
 
-    def _go_on_alone(self, events: Sequence[Event]) -> None:
+    def _go_on_alone(self, events: Sequence[Event], insert: Insert | None) -> None:
         """Repeat the append of a caller that has left, until it is known whether the rows stand."""
-        task = asyncio.create_task(self._until_answered(events), name=f"append-{events[0].job_id}")
+        name = f"append-{events[0].job_id}"
+        task = asyncio.create_task(self._until_answered(events, insert), name=name)
         self._under_way.add(task)
         task.add_done_callback(self._end_alone)
 
@@ -77,15 +85,15 @@ class TrailWriter:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=seconds)
 
-    async def _until_answered(self, events: Sequence[Event]) -> Event | None:
-        rows = list(events)
-        stands = await retry_forever(lambda: self._insert(rows))
+    async def _until_answered(self, events: Sequence[Event], insert: Insert | None) -> Event | None:
+        rows, insert = list(events), insert or self._trail.insert
+        stands = await retry_forever(lambda: self._insert(rows, insert))
         if stands.event_id != rows[0].event_id:
             return stands
         self._copy(rows)
         return None
 
-    async def _insert(self, rows: list[Event]) -> Event:
+    async def _insert(self, rows: list[Event], insert: Insert) -> Event:
         """Try once, and return what stands in the place of the first row: it, or another's.
 
         Large data are stored separately, and the rows in the list replaced.
@@ -98,7 +106,7 @@ class TrailWriter:
             # In place, so that the next try inserts these very rows. Rows with new event ids would
             # be a second append, and both could land.
             rows[:] = [await self._row(event) for event in rows]
-            await self._trail.insert(rows)
+            await insert(rows)
         except BackendError as error:
             # Even "sequence taken" may be the caller's own first copy, whose answer was lost. Taken
             # for a refusal, a claim that stands would be given up.

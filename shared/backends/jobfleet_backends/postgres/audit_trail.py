@@ -63,7 +63,7 @@ WITH rows AS (
     SELECT * FROM json_to_recordset(%s::json) AS rows (n int, {EVENT_RECORD})
 ), {WRITTEN}, {TIMED}, counted AS (
     INSERT INTO jobfleet.endings
-    SELECT date_trunc('minute', occurred_at), state, count(*), count(duration_ms),
+    SELECT date_trunc('minute', occurred_at), state, count(*), pg_catalog.count(duration_ms),
         coalesce(sum(duration_ms), 0)
     FROM written
     WHERE status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND sequence > 1
@@ -75,8 +75,8 @@ WITH rows AS (
         count(*) FILTER (WHERE rows.state IN ('failed', 'timedOut')),
         count(*) FILTER (WHERE rows.state NOT IN ('failed', 'timedOut')),
         min(rows.occurred_at), max(rows.occurred_at),
-        (array_agg(failed_message ORDER BY rows.occurred_at DESC))[1],
-        (array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
+        (pg_catalog.array_agg(failed_message ORDER BY rows.occurred_at DESC))[1],
+        (pg_catalog.array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
     FROM rows JOIN written USING (job_id, sequence)
     WHERE failed_error IS NOT NULL GROUP BY 1, 2, 3, 4
 ), slow AS (

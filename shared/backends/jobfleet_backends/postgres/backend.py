@@ -124,6 +124,7 @@ def migrate_schema(settings: Settings) -> list[int]:
     address = _address(settings)
     try:
         with address.connect() as session:
+            set_up(session)
             return migrate(session, settings.postgres_schema)
     except Exception as error:
         raise address.explain(error) from error

@@ -20,9 +20,13 @@ URL = "JOBFLEET_POSTGRES_URL"
 CONNECT_SECONDS = 5
 PREPARE_THRESHOLD = 5
 """After how many runs a statement is prepared, in a session that is the server's own."""
+# Whoever may create functions in a schema of the search path could put one before the server's own
+# and have it run with our rights. A session behind a pooler, or a user's own, does not keep the
+# path. So statements also name the schema of each function that takes values of any type.
+SEARCH_PATH = "set_config('search_path', 'pg_catalog, pg_temp', {local})"
 # What is answered must stand after a crash, whatever a role or database has as its default.
-_DURABLE = """
-SELECT set_config('synchronous_commit',
+_SESSION = f"""
+SELECT {SEARCH_PATH.format(local="false")}, set_config('synchronous_commit',
     replace(current_setting('synchronous_commit'), 'off', 'on'), false),
     set_config('default_transaction_isolation', 'read committed', false)
 """
@@ -177,14 +181,16 @@ def is_pooled(session: Session) -> bool:
 
 
 def set_up(session: Session) -> None:
-    """Let commits wait for the disk, and let statements be prepared where no pooler loses them.
+    """Let the session find the server's own functions alone, and its commits wait for the disk.
+
+    Statements are prepared where no pooler loses them.
 
     Raises:
         BackendForbidden: the sessions of the pooler do not wait for the disk.
     """
     if not is_pooled(session):
         session.prepare_threshold = PREPARE_THRESHOLD
-        session.execute(_DURABLE)
+        session.execute(_SESSION)
     elif session.execute("SHOW synchronous_commit").fetchone() == ("off",):
         raise BackendForbidden(
             "synchronous_commit is off, and behind a pooler jobfleet cannot set it: set it to on "

@@ -30,7 +30,8 @@ MOST_ROWS = 20_000
 _ERRORS = """
 SELECT date_trunc(%s, minute AT TIME ZONE 'UTC')::text, job_type, error, place,
     sum(jobs)::bigint, sum(retried)::bigint, min(first_at), max(last_at),
-    (array_agg(message ORDER BY last_at DESC))[1], (array_agg(job_id ORDER BY last_at DESC))[1]
+    (pg_catalog.array_agg(message ORDER BY last_at DESC))[1],
+    (pg_catalog.array_agg(job_id ORDER BY last_at DESC))[1]
 FROM jobfleet.errors WHERE minute >= %s GROUP BY 1, 2, 3, 4 ORDER BY 1 DESC LIMIT %s
 """
 

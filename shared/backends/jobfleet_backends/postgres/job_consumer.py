@@ -46,7 +46,7 @@ UPDATE jobfleet.messages SET visible_at = clock_timestamp(), holder = NULL,
 WHERE message = ANY(%s) AND holder = %s
 """
 _NAME_QUEUES = """
-INSERT INTO jobfleet.queues SELECT unnest(%s::text[]) ON CONFLICT (queue) DO NOTHING
+INSERT INTO jobfleet.queues SELECT pg_catalog.unnest(%s::text[]) ON CONFLICT (queue) DO NOTHING
 """
 
 _log = structlog.get_logger()

@@ -130,14 +130,16 @@ WITH taken AS (
 )
 INSERT INTO jobfleet.errors
 SELECT start, job_type, error, place, sum(jobs), sum(retried), min(first_at), max(last_at),
-    (array_agg(message ORDER BY last_at DESC))[1], (array_agg(job_id ORDER BY last_at DESC))[1]
+    (pg_catalog.array_agg(message ORDER BY last_at DESC))[1],
+    (pg_catalog.array_agg(job_id ORDER BY last_at DESC))[1]
 FROM taken GROUP BY start, job_type, error, place
 """,
     """
 WITH taken AS (
     DELETE FROM jobfleet.type_times WHERE start IN (
         SELECT start FROM jobfleet.type_times WHERE start > clock_timestamp() - interval '1 hour'
-        GROUP BY start HAVING count(*) > 2 * count(DISTINCT (job_type, kind, bucket)) + 100
+        GROUP BY start
+        HAVING count(*) > 2 * pg_catalog.count(DISTINCT (job_type, kind, bucket)) + 100
     ) RETURNING *
 )
 INSERT INTO jobfleet.type_times SELECT start, job_type, kind, bucket, sum(runs)

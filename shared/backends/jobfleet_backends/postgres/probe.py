@@ -49,11 +49,12 @@ NEEDED = {
 """What a worker and a dashboard do with each table; retention needs ``DELETE`` on more."""
 _MISSING = """
 SELECT name, privilege FROM json_each_text(%s::json) AS wanted (name, privileges)
-CROSS JOIN LATERAL unnest(string_to_array(privileges, ', ')) AS privilege
-WHERE NOT has_table_privilege(format('%%I.%%I', %s::text, name), privilege)
+CROSS JOIN LATERAL pg_catalog.unnest(string_to_array(privileges, ', ')) AS privilege
+WHERE NOT has_table_privilege(pg_catalog.format('%%I.%%I', %s::text, name), privilege)
 """
 _CHANGED = """
-SELECT kind, name FROM unnest(%s::text[], %s::text[]) AS wanted (kind, name)
+SELECT kind, name
+FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) AS wanted (kind, name)
 WHERE NOT EXISTS (
     SELECT 1 FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
     WHERE kind <> 'trigger' AND relname = name AND indisvalid AND (indisprimary OR kind = 'index')

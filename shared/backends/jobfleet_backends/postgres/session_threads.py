@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grouped, locks_of
-from jobfleet_backends.postgres.connection import Address, Session, cut, is_alive
+from jobfleet_backends.postgres.connection import SEARCH_PATH, Address, Session, cut, is_alive
 from jobfleet_backends.postgres.listener import channel_of
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
@@ -24,7 +24,7 @@ _PAUSE_SECONDS = 1.0
 """After a session could not be opened, callers get its error for so long without another try."""
 _IDLE_SECONDS = 0.5
 """A session that was idle for longer may have been ended by its server."""
-NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload"
+NOTIFY = "SELECT pg_notify(%s, payload) FROM pg_catalog.unnest(%s::text[]) AS payload"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _COMMIT = "COMMIT"
 # A session that waits for another transaction's row gives up before the server looks for deadlocks,
@@ -39,7 +39,7 @@ SELECT set_config('default_transaction_isolation', 'read committed', false),
     {_SETTINGS.format(local="false")}
 """
 _SET_POOLED = f"""
-SELECT set_config('synchronous_commit',
+SELECT {SEARCH_PATH.format(local="true")}, set_config('synchronous_commit',
     replace(current_setting('synchronous_commit'), 'off', 'on'), true),
     {_SETTINGS.format(local="true")}
 """

@@ -37,7 +37,9 @@ VALUES (%s, %s::text::xid8, {", ".join(["%s"] * len(EVENT_NAMES))})
 """
 _UNLIST = """
 WITH unlisted AS (
-    DELETE FROM jobfleet.jobs USING unnest(%s::text[], %s::bigint[]) AS gone (job_id, sequence)
+    DELETE FROM jobfleet.jobs
+    USING ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::bigint[]))
+        AS gone (job_id, sequence)
     WHERE jobs.job_id = gone.job_id AND jobs.sequence = gone.sequence RETURNING jobs.job_id
 )
 DELETE FROM jobfleet.job_keys WHERE job_id IN (SELECT job_id FROM unlisted)

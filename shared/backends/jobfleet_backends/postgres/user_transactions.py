@@ -22,7 +22,7 @@ _HAS_TABLES = "SELECT to_regclass(%s::text) IS NOT NULL"
 # A dump that is restored elsewhere brings the mark along, but neither these numbers of the server's
 # nor the transaction that wrote the mark.
 _FLEET = """
-SELECT concat_ws('/', value, pg_database.oid, meta.tableoid, meta.xmin)
+SELECT pg_catalog.concat_ws('/', value, pg_database.oid, meta.tableoid, meta.xmin)
 FROM jobfleet.meta CROSS JOIN pg_database WHERE name = 'fleet' AND datname = current_database()
 """
 _STATE = "SELECT pg_xact_status(%s::text::xid8)"
@@ -41,7 +41,8 @@ CROSS JOIN LATERAL (
     SELECT {EVENT_COLUMNS} FROM jobfleet.trail AS it WHERE it.job_id = first.job_id
     ORDER BY it.sequence DESC LIMIT 1
 ) AS head
-LEFT JOIN jobfleet.payloads ON name = first.job_id || '/' || first.epoch || '/' || first.event_id
+LEFT JOIN jobfleet.payloads
+ON name = first.job_id || '/' || first.epoch::text || '/' || first.event_id
 """
 _NOTIFY = "SELECT pg_notify(%s::text, %s::text) IS NULL"
 

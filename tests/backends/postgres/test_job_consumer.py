@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from jobfleet_backends.postgres import job_consumer
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable
 from tests.conformance.deliveries import consuming, received
 from tests.conformance.jobs import a_message
 
@@ -53,3 +55,57 @@ async def test_a_living_worker_keeps_what_it_holds(
         (held,) = await received(holder, 1)
         assert list(await other.receive(1, timedelta(seconds=1.2))) == []
         await held.ack()
+
+
+_VALUES = [
+    ("visible_at", "'infinity'"),
+    ("visible_at", "'-infinity'"),
+    ("unanswered", "-1"),
+]
+_INSERT = " (queue, body, {column}) VALUES ('default', '{{}}', {value})"
+
+
+@pytest.mark.parametrize(("column", "value"), _VALUES)
+def test_a_message_that_no_worker_could_take_is_refused(
+    backend: Backend, settings: Settings, column: str, value: str
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match=column):
+        _sql(settings, "INSERT INTO", _INSERT.format(column=column, value=value))
+
+
+@pytest.fixture
+def unchecked(settings: Settings) -> Iterator[None]:
+    """The table as someone may have changed it; other tests find it as it was."""
+    checks = {"visible_at": "isfinite(visible_at)", "unanswered": "unanswered >= 0"}
+    for column in checks:
+        _sql(settings, "ALTER TABLE", f" DROP CONSTRAINT messages_{column}_check")
+    yield
+    _sql(settings, "DELETE FROM")
+    for column, check in checks.items():
+        _sql(settings, "ALTER TABLE", f" ADD CONSTRAINT messages_{column}_check CHECK ({check})")
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("column", "value"), [*_VALUES[1:], ("unanswered", "32767"), ("visible_at", "'4714-12-01 BC'")]
+)
+async def test_a_message_with_odd_numbers_is_delivered(
+    backend: Backend, settings: Settings, column: str, value: str
+) -> None:
+    await backend.queue.publish(a_message())
+    _sql(settings, "UPDATE", f" SET {column} = {value}")
+    async with consuming(backend) as consumer:
+        (delivery,) = await received(consumer, 1)
+        await delivery.ack()
+    assert _sql(settings, "SELECT count(*) FROM") == [(0,)]
+
+
+@pytest.mark.usefixtures("unchecked")
+async def test_a_row_that_cannot_be_counted_with_is_an_outage_that_names_the_table(
+    backend: Backend, settings: Settings
+) -> None:
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(a_message())
+        _sql(settings, "UPDATE", " SET visible_at = 'infinity'")
+        with pytest.raises(BackendUnavailable, match="table messages holds a value"):
+            await consumer.receive(1, timedelta(seconds=5))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
+import psycopg
 import structlog
 
 from jobfleet_backends.postgres.database import Database
@@ -91,7 +92,8 @@ class PostgresJobConsumer:
             if self._notified.is_set() or not self._is_drained:
                 # Before the look: a notification that comes after it must end the wait.
                 self._notified.clear()
-                deliveries = await self._take(limit)
+                with _rows_readable():
+                    deliveries = await self._take(limit)
                 self._is_drained = len(deliveries) < limit
                 if deliveries:
                     return deliveries
@@ -162,7 +164,8 @@ class PostgresJobConsumer:
     async def _next_due(self) -> float | None:
         """Return seconds until the next message shows up, negative if it has; ``None``: none."""
         places = [{"queue": queue, "lane": lane} for queue, lane in self._places]
-        ((seconds,),) = await self._database.fetch(_NEXT, encode_text(places))
+        with _rows_readable():
+            ((seconds,),) = await self._database.fetch(_NEXT, encode_text(places))
         return None if seconds is None else float(seconds)
 
     def _hear(self, payload: str) -> None:
@@ -197,3 +200,15 @@ class PostgresJobConsumer:
     async def _requeue(self, numbers: Iterable[int]) -> None:
         if held := list(numbers):
             await self._database.execute(_REQUEUE, held, self._holder)
+
+
+@contextmanager
+def _rows_readable() -> Iterator[None]:
+    """Take an error about values for a fault of the database: they are those of stored rows."""
+    try:
+        yield
+    except psycopg.DataError as error:
+        raise BackendUnavailable(
+            f"a row of the table messages holds a value that nothing can be done with ({error}); "
+            "undo changes by hand"
+        ) from error

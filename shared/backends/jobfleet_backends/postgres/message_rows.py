@@ -44,7 +44,8 @@ WITH places AS MATERIALIZED (
     SELECT *, row_number() OVER turn AS number, bool_or(unanswered > 0) OVER turn AS is_apart
     FROM ready WINDOW turn AS (PARTITION BY n ORDER BY place, visible_at, message)
 )
-UPDATE jobfleet.messages SET holder = taken.holder, unanswered = messages.unanswered + 1,
+UPDATE jobfleet.messages SET holder = taken.holder,
+    unanswered = least(messages.unanswered, 32766) + 1,
     visible_at = clock_timestamp() + make_interval(secs => {hold})
 FROM taken WHERE messages.message = taken.message AND (number = 1 OR NOT is_apart)
 RETURNING taken.n, taken.place, taken.visible_at, messages.message, body, hints, taken.unanswered

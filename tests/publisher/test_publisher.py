@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,8 +15,9 @@ from pydantic import BaseModel
 
 from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest, UnknownJob
 from jobfleet_contracts.state import State
-from jobfleet_publisher import JobFailed, Publisher
+from jobfleet_publisher import JobFailed, Publisher, Then
 from jobfleet_publisher.plain_payload import plain_payload
+from jobfleet_publisher.request_fields import request_fields
 from jobfleet_worker.worker import Worker
 
 
@@ -154,3 +156,19 @@ async def test_an_unknown_job_is_not_found(publisher: Publisher) -> None:
     assert await publisher.find(unknown) is None
     with pytest.raises(UnknownJob):
         await publisher.job(unknown)
+
+
+@pytest.mark.parametrize(
+    ("then", "named"),
+    [
+        ([{"type": "x"}], "then.0: must be a Then(…), not dict"),
+        ({"type": "x"}, "then: must be a list of Then(…), not dict"),
+        (Then(type="x"), "then: must be a list of Then(…), not Then"),
+        ([Then(type="x", then=["y"])], "then.0.then.0: must be a Then(…), not str"),  # type: ignore[list-item]
+        ([Then(type="x", payload=object())], "then.0.payload is not JSON"),
+    ],
+)
+def test_what_follows_and_is_no_then_is_refused_by_its_place(then: Any, named: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        request_fields({"then": then})
+    assert str(refused.value).startswith(named)

@@ -46,8 +46,16 @@ def request_fields(options: JobOptions) -> dict[str, Any]:
 
 
 def steps_field(then: Sequence[Then] | None) -> dict[str, Any]:
-    """Return the field of the jobs that follow."""
-    return {"then": [step.to_json() for step in then or ()] or None}
+    """Return the field of the jobs that follow.
+
+    Raises:
+        InvalidRequest: names the one that is no ``Then``.
+    """
+    if not then:
+        return {"then": None}
+    from jobfleet_publisher.then import steps_to_json
+
+    return {"then": steps_to_json(then, "then")}
 
 
 def seconds_of(value: timedelta | float | None) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_publisher.plain_payload import plain_payload
 
 
@@ -44,18 +45,21 @@ class Then:
         """Return the same job with more jobs that follow it."""
         return replace(self, then=(*self.then, *steps))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, path: str = "then") -> dict[str, Any]:
         """Return the wire form, as a job request holds it.
 
+        Args:
+            path: names this job in errors: ``then.0``.
+
         Raises:
-            InvalidRequest: the payload has no form in JSON.
+            InvalidRequest: the payload has no form in JSON, or what follows is no list of ``Then``.
         """
         limit = (
             self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
         )
         fields = {
             "type": self.type,
-            "payload": plain_payload(self.payload),
+            "payload": plain_payload(self.payload, field=f"{path}.payload"),
             "when": None if self.when == "success" else self.when,
             "results": dict(self.results) or None,
             "jobName": self.name,
@@ -66,9 +70,28 @@ class Then:
             "timeoutSeconds": limit,
             "onLost": self.on_lost,
             "callbackUrl": self.callback_url,
-            "then": [each.to_json() for each in self.then] or None,
+            "then": steps_to_json(self.then, f"{path}.then") or None,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+
+def steps_to_json(steps: Any, path: str) -> list[dict[str, Any]]:
+    """Return the wire form of jobs that follow.
+
+    Raises:
+        InvalidRequest: names the one that is no :class:`Then`, as ``then.0``.
+    """
+    if not isinstance(steps, list | tuple):
+        kind = type(steps).__name__
+        raise InvalidRequest(f"{path}: must be a list of Then(…), not {kind}", field=path)
+    return [_step(step, f"{path}.{number}") for number, step in enumerate(steps)]
+
+
+def _step(step: Any, path: str) -> dict[str, Any]:
+    if not isinstance(step, Then):
+        kind = type(step).__name__
+        raise InvalidRequest(f"{path}: must be a Then(…), not {kind}", field=path)
+    return step.to_json(path)
 
 
 class ThenOptions(TypedDict, total=False):

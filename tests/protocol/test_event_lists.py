@@ -12,8 +12,8 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_protocol.reading import event_search
-from jobfleet_protocol.reading.event_export import COLUMNS, csv_lines, event_rows, json_lines
 from jobfleet_protocol.reading.event_search import belongs, event_query, find_events
+from jobfleet_protocol.reading.list_export import EVENTS
 from jobfleet_protocol.reading.search import narrow_events
 from tests.protocol.bench import Bench
 
@@ -28,7 +28,7 @@ async def failures(bench: Bench) -> list[Event]:
         await bench.end(claimed, "Failed", message=message)
         bench.clock.advance(1)
     await bench.real.index.flush()
-    found = [event async for event in event_rows(bench.real.reader, EventQuery())]
+    found = [event async for event in EVENTS.rows(bench.real.reader, EventQuery())]
     assert len(found) == 3 * FAILURES
     return found
 
@@ -98,12 +98,12 @@ def test_fields_of_a_filter_become_a_question_and_a_bad_one_is_named() -> None:
 async def test_a_file_of_events_holds_all_of_them_masked_and_no_formula(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_protocol.reading.event_export.PAGE", 5)
+    monkeypatch.setattr("jobfleet_protocol.reading.list_export.PAGE", 5)
     events = await failures(bench)
-    table = [line async for line in csv_lines(bench.real.reader, EventQuery())]
-    assert table[0].decode().strip().split(",") == [*COLUMNS]
+    table = [line async for line in EVENTS.csv_lines(bench.real.reader, EventQuery())]
+    assert table[0].decode().strip().split(",") == [*EVENTS.columns]
     assert len(table) == 1 + len(events)
     assert all(b",'=job " in line for line in table[1:])
-    lines = [line async for line in json_lines(bench.real.reader, EventQuery(limit=1))]
+    lines = [line async for line in EVENTS.json_lines(bench.real.reader, EventQuery(limit=1))]
     assert [orjson.loads(line)["eventId"] for line in lines] == [e.event_id for e in events]
     assert b"hunter2" not in b"".join(table + lines)

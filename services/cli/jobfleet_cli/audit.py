@@ -18,8 +18,8 @@ from jobfleet_cli.trail_rebuild import rebuild_index
 from jobfleet_cli.trail_verification import TrailVerification
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_protocol.control.seals import Seals
-from jobfleet_protocol.reading.job_export import PAGE
 from jobfleet_protocol.reading.job_filter import job_query
+from jobfleet_protocol.reading.list_export import PAGE
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -24,14 +24,14 @@ from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import format_optional_time
-from jobfleet_protocol.reading import event_export
 from jobfleet_protocol.reading.event_search import event_query, find_events
+from jobfleet_protocol.reading.list_export import EVENTS
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 LINES = {
-    FileForm.CSV: event_export.csv_lines,
-    FileForm.JSON_LINES: event_export.json_lines,
+    FileForm.CSV: EVENTS.csv_lines,
+    FileForm.JSON_LINES: EVENTS.json_lines,
 }
 
 Search = Annotated[

@@ -29,8 +29,8 @@ from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.state import State
-from jobfleet_protocol.reading import job_export
 from jobfleet_protocol.reading.job_actions import JobAction
+from jobfleet_protocol.reading.list_export import JOBS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,7 @@ app = typer.Typer(
     help="List, show, watch, cancel, redrive, dismiss and erase jobs, and read their logs.",
 )
 
-LINES = {FileForm.CSV: job_export.csv_lines, FileForm.JSON_LINES: job_export.json_lines}
+LINES = {FileForm.CSV: JOBS.csv_lines, FileForm.JSON_LINES: JOBS.json_lines}
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 States = Annotated[

@@ -16,7 +16,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_protocol.reading.export_line import control_line, export_line
-from jobfleet_protocol.reading.job_export import job_rows
+from jobfleet_protocol.reading.list_export import JOBS
 from jobfleet_protocol.trail.large_data import resolve
 
 
@@ -49,7 +49,7 @@ class TrailExport:
     async def _write(self, session: Session, file: Output) -> None:
         backend = session.backend
         if self._search is not None:
-            async for row in job_rows(backend.reader, self._search):
+            async for row in JOBS.rows(backend.reader, self._search):
                 await self._write_job(session, file, row.facts.job_id)
             return
         await self._write_job(session, file, self._job_id)

@@ -11,8 +11,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.visible_text import UNSAFE
-from jobfleet_protocol.reading import event_export
-from jobfleet_protocol.reading.job_export import COLUMNS, PAGE
+from jobfleet_protocol.reading.list_export import EVENTS, JOBS, PAGE
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit
@@ -30,7 +29,7 @@ async def test_all_jobs_of_a_filter_are_exported_and_no_others(
     answer = await client.get("/api/jobs/export.csv", q="type:crm.*", state="queued,running")
     assert answer.headers["content-disposition"] == 'attachment; filename="jobs.csv"'
     names, *rows = csv.reader(io.StringIO(answer.body.decode()))
-    assert (tuple(names), len(rows)) == (COLUMNS, PAGE + 5)
+    assert (tuple(names), len(rows)) == (JOBS.columns, PAGE + 5)
     page = (await client.get("/jobs", q="type:crm.*", state="queued")).body.decode()
     assert 'href="/api/jobs/export.csv?q=type%3Acrm.%2A&amp;state=queued"' in page
 
@@ -43,7 +42,7 @@ async def test_a_spreadsheet_takes_no_cell_for_a_formula_and_sees_no_credential(
     await life.fail(job_id, '@SUM(1), "quoted"\nAuthorization: Bearer hunter2hunter2')
     [_, row] = csv.reader(io.StringIO((await client.get("/api/jobs/export.csv")).body.decode()))
     assert row[1].startswith("'=HYPERLINK")
-    assert row[COLUMNS.index("message")].startswith('\'@SUM(1), "quoted"\n')
+    assert row[JOBS.columns.index("message")].startswith('\'@SUM(1), "quoted"\n')
     assert "hunter2" not in "".join(row)
 
 
@@ -60,7 +59,7 @@ async def test_no_csv_holds_what_steers_a_terminal(client: AsgiClient, life: Lif
 async def test_all_events_of_a_filter_are_exported_as_the_list_shows_them(
     client: AsgiClient, backend: Backend, life: Life
 ) -> None:
-    jobs = [{"type": "crm.sync"} for _ in range(event_export.PAGE + 5)]
+    jobs = [{"type": "crm.sync"} for _ in range(PAGE + 5)]
     await client.post("/api/jobs/bulk", {"jobs": jobs})
     job_id = await submit(client, type="mail.send", jobName="=1+1")
     await life.start(job_id)
@@ -71,7 +70,7 @@ async def test_all_events_of_a_filter_are_exported_as_the_list_shows_them(
     answer = await client.get("/api/events/export.csv", q="-type:crm.*")
     assert answer.headers["content-disposition"] == 'attachment; filename="events.csv"'
     names, *rows = csv.reader(io.StringIO(answer.body.decode()))
-    assert tuple(names) == event_export.COLUMNS
+    assert tuple(names) == EVENTS.columns
     listed = (await client.get("/api/events", q="-type:crm.*")).json["items"]
     assert [row[names.index("eventId")] for row in rows] == [item["eventId"] for item in listed]
     assert {row[names.index("jobName")] for row in rows} == {"'=1+1"}

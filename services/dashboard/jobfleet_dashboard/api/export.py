@@ -19,7 +19,7 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.reading import event_export, job_export
+from jobfleet_protocol.reading.list_export import EVENTS, JOBS
 
 CSV, JSON_LINES = "text/csv; charset=utf-8", "application/x-ndjson"
 
@@ -29,28 +29,28 @@ router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["jo
 @router.get("/jobs/export.csv", **described(EXPORT_CSV))
 async def export_csv(request: Request, query: Annotated[ExportFilter, Query()]) -> Response:
     """All jobs of a filter as CSV; a download that ends early is not whole."""
-    lines = job_export.csv_lines(services_of(request).backend.reader, query.job_query())
+    lines = JOBS.csv_lines(services_of(request).backend.reader, query.job_query())
     return await _file(lines, CSV, "jobs.csv")
 
 
 @router.get("/jobs/export.jsonl", **described(EXPORT_JSON))
 async def export_json(request: Request, query: Annotated[ExportFilter, Query()]) -> Response:
     """All jobs of a filter as JSON Lines; a download that ends early is not whole."""
-    lines = job_export.json_lines(services_of(request).backend.reader, query.job_query())
+    lines = JOBS.json_lines(services_of(request).backend.reader, query.job_query())
     return await _file(lines, JSON_LINES, "jobs.jsonl")
 
 
 @router.get("/events/export.csv", **described(EVENTS_CSV))
 async def events_csv(request: Request, query: Annotated[EventExportFilter, Query()]) -> Response:
     """All events of a filter as CSV; a download that ends early is not whole."""
-    lines = event_export.csv_lines(services_of(request).backend.reader, query.event_query())
+    lines = EVENTS.csv_lines(services_of(request).backend.reader, query.event_query())
     return await _file(lines, CSV, "events.csv")
 
 
 @router.get("/events/export.jsonl", **described(EVENTS_JSON))
 async def events_json(request: Request, query: Annotated[EventExportFilter, Query()]) -> Response:
     """All events of a filter as JSON Lines; a download that ends early is not whole."""
-    lines = event_export.json_lines(services_of(request).backend.reader, query.event_query())
+    lines = EVENTS.json_lines(services_of(request).backend.reader, query.event_query())
     return await _file(lines, JSON_LINES, "events.jsonl")
 
 

@@ -16,9 +16,9 @@ from jobfleet_contracts.job import ONE_LINE
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.reading.event_search import event_query
 from jobfleet_protocol.reading.group_reader import MEMBER_STATES
-from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 from jobfleet_protocol.reading.journal import ActionFilter, Verb
+from jobfleet_protocol.reading.list_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.log_reader import MAX_PAGE_BYTES, PAGE_BYTES
 
 _EVENTS_ONLY = ("status", "name")

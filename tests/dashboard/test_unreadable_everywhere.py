@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -362,3 +363,29 @@ async def test_an_edited_row_of_the_journal_hides_no_other_and_what_follows_is_n
     assert (await client.post("/api/queues/mail/resume")).status < 300
     kinds = [each["kind"] for each in (await client.get("/api/actions")).json["items"]]
     assert kinds == ["Resumed", "Unreadable", "Paused"]
+
+
+@pytest.mark.parametrize("edit", ["state = '['", "state = '{}'", "occurred_at = 'x'"])
+async def test_an_action_whose_newest_entry_cannot_be_read_is_refused_and_names_the_entry(
+    client: AsgiClient, backend: Backend, tmp_path: Path, edit: str
+) -> None:
+    Database(tmp_path / "jobfleet.db")
+    action_id = str(uuid4())
+    known = ControlEntry(
+        subject=ControlSubject.ACTION,
+        name=action_id,
+        sequence=1,
+        entry_id="1",
+        kind=ControlKind.ASKED,
+        by="somebody",
+        occurred_at=datetime.now(UTC),
+    )
+    await backend.control_log.insert(known)
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        database.execute(f"UPDATE control_log SET {edit}")
+    answers = [await client.get(f"/api/actions/{action_id}{part}") for part in ("", "/results")]
+    answers.append(await client.post(f"/api/actions/{action_id}/stop"))
+    for answer in answers:
+        assert answer.status == 409
+        assert f"action {action_id}: its entry 1 cannot be read" in answer.json["detail"]
+    assert (await client.get(f"/api/actions/{uuid4()}")).status == 404

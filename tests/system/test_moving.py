@@ -398,8 +398,8 @@ async def test_what_somebody_edited_is_left_out_named_and_keeps_nothing_else_fro
             edit = "UPDATE trail SET queue = '../x' WHERE job_id = ?"
             database.execute(edit, (edited.job_id,))
         assert await export(source, file) is ExitCode.NO
-        told = capsys.readouterr().err
-        assert f"job {edited.job_id}, for its event 1, is left out: queue: " in told
-        assert "entry 1 of limit x is left out: state." in told
+        printed = capsys.readouterr().err
+        assert f"job {edited.job_id}, for its event 1, is left out: queue: " in printed
+        assert "entry 1 of limit x is left out: state." in printed
         assert await MoveImport(file=file).run(target.session) is ExitCode.DONE
         assert (await target.histories()).keys() == {sound.job_id}

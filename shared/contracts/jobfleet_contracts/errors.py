@@ -54,6 +54,16 @@ class RowUnreadable(ActionRefused, ValueError):
         self.reason = reason
 
 
+class EntryUnreadable(ActionRefused, ValueError):
+    """The newest entry of a control log cannot be read (HTTP 409): nothing can follow it."""
+
+    def __init__(self, subject: str, name: str, sequence: int) -> None:
+        super().__init__(
+            f"{subject} {name}: its entry {sequence} cannot be read, so nothing can follow it; "
+            "`jobfleet audit verify` lists all such rows"
+        )
+
+
 class NotFound(JobfleetError):
     """Nothing has this name or id (HTTP 404); the message says what was looked for."""
 

@@ -334,12 +334,12 @@ JOURNAL = Description(
 BULK_ACTION = Description(
     text="The action.",
     example=incident_examples.BULK_ACTION,
-    problems=("not-found", *READ),
+    problems=("action-refused", "not-found", *READ),
 )
 RESULTS = Description(
     text="The last ones first.",
     example=incident_examples.RESULTS,
-    problems=("invalid-request", "not-found", *READ),
+    problems=("action-refused", "invalid-request", "not-found", *READ),
 )
 STOP_ACTION = Description(
     text="It stops after the batch under way.",

@@ -16,7 +16,12 @@ from jobfleet_contracts.codec import decode, encode, format_optional_time, forma
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, NotFound
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendUnavailable,
+    EntryUnreadable,
+    NotFound,
+)
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.reason import check_reason
@@ -173,11 +178,15 @@ class BulkActions:
 
         Raises:
             NotFound: there is none.
+            EntryUnreadable: somebody has edited the newest entry of its log.
         """
         newest = await self._control_log.newest(ControlSubject.ACTION, action_id)
-        if newest is None or "action" not in newest.state:
+        if newest is None:
             raise NotFound(f"there is no action {action_id}")
-        return BulkAction.of(newest)
+        try:
+            return BulkAction.of(newest)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EntryUnreadable(newest.subject, newest.name, newest.sequence) from error
 
     async def job_ids(self, action_id: str) -> list[str]:
         """Return the frozen ids.
@@ -197,6 +206,7 @@ class BulkActions:
 
         Raises:
             NotFound: there is no such action.
+            EntryUnreadable: as :meth:`find`.
         """
         await self.find(action_id)
         entries = await self._control_log.history(

@@ -17,7 +17,7 @@ from jobfleet_contracts.control import (
     check_control_size,
 )
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.errors import ActionRefused, BackendError
+from jobfleet_contracts.errors import BackendError, EntryUnreadable
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.reason import check_reason
@@ -198,10 +198,7 @@ def _decided(decide: Decision, newest: ControlEntry | None) -> ControlDraft | No
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if newest is None or not _is_unreadable(newest):
             raise
-        raise ActionRefused(
-            f"{newest.subject} {newest.name}: its entry {newest.sequence} cannot be read, so "
-            "nothing can follow it; `jobfleet audit verify` lists all such rows"
-        ) from error
+        raise EntryUnreadable(newest.subject, newest.name, newest.sequence) from error
 
 
 async def _nothing_to_settle(newest: ControlEntry | None) -> None:

@@ -23,6 +23,7 @@ from jobfleet_contracts.control import (
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import MASKED_SALT, Event, HeldLock, JobFacts, JobState
+from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.state import State
 
 T = TypeVar("T")
@@ -194,6 +195,8 @@ def check_columns(line: Mapping[str, Any]) -> None:
         for name in names:
             if type(value := line.get(name)) not in kinds or not _is_storable(value):
                 raise InvalidRequest(f"{name}: cannot be {str(value)[:50]!r}", field=name)
+    if not 1 <= line["lockSlots"] <= MAX_SLOTS:
+        raise InvalidRequest(f"lockSlots: cannot be {line['lockSlots']}", field="lockSlots")
     for lock in line["locks"]:
         if not isinstance(lock, Mapping) or [*map(type, lock.values())] != [str, int]:
             raise InvalidRequest(f"locks: cannot hold {str(lock)[:50]!r}", field="locks")

@@ -13,7 +13,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format dist lock venv services-up services-down \
+.PHONY: help demo test test-full check compiled format dist lock venv services-up services-down \
 	bench bench-dashboard coverage simulate chaos prove-azure test-pythons test-compose stand-in-images soak screenshots docs evidence clean
 
 help: ## this list
@@ -37,6 +37,9 @@ check: $(VENV)/.development ## format, lint, types, floors, Compose file, locks;
 	$(BIN)/lint-imports
 	$(BIN)/python -m devtools.compose_check
 	$(BIN)/python -m devtools.lock_check
+
+compiled: $(VENV)/.development ## tests and what they import, once instead of in each process
+	$(BIN)/python -m pytest --collect-only --quiet > /dev/null
 
 format: $(VENV)/.development ## puts the code in its form
 	$(BIN)/ruff check --fix .

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime
 
+from jobfleet_protocol.control.limit_state import Limit
+from jobfleet_protocol.reading.limit_record import LimitRecord, SlotHolder
 from jobfleet_protocol.reading.masking_turns import AT_ONCE, in_turn, in_turns, weight_of
 
 
@@ -54,3 +57,21 @@ async def test_a_list_lets_others_have_turns_between_its_parts() -> None:
 def test_the_weight_of_a_value_counts_names_and_texts_up_to_a_limit() -> None:
     assert weight_of({"abc": ["de", 1, None]}) == 3 + 2 + 6 * 10
     assert weight_of(["x"] * 1_000_000) < AT_ONCE + 100
+
+
+def test_the_weight_of_a_record_is_that_of_the_texts_in_its_fields() -> None:
+    now = datetime.now(UTC)
+    limit = Limit(
+        name="ab", slots=5, rate=None, removed=False, by="ops", since=now, reason="c" * 100
+    )
+    record = LimitRecord(limit, 1, [SlotHolder(1, "id", "name")])
+    texts = ["ab", "ops", "c" * 100, "id", "name"]
+    assert weight_of(record) == sum(map(len, texts)) + 10 * (
+        len(texts) + len([[], limit, record, 1])
+    )
+
+
+async def test_an_item_is_weighed_itself_unless_its_texts_are_named() -> None:
+    assert (await in_turn(lambda _: _thread(""), {"a": "b" * 10_000})).startswith("masking_")
+    assert (await in_turns(_thread, ["a" * AT_ONCE]))[0].startswith("masking-long_")
+    assert await in_turn(_thread, "a" * AT_ONCE, "") == threading.current_thread().name

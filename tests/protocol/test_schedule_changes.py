@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
-from jobfleet_protocol.reading.schedule_changes import MAX_VALUE, with_changes
+from jobfleet_protocol.reading.schedule_changes import MAX_VALUE, logged_entries
 
 
 def entry(number: int, definition: Any) -> ControlEntry:
@@ -29,7 +29,7 @@ def test_each_entry_tells_the_fields_that_it_changed_and_the_oldest_of_a_log_non
         entry(2, {"type": "x", "payload": {"url": "postgres://me:hunter22@db/crm"}, "priority": 7}),
         entry(1, {"type": "x", "cron": "0 6 * * *"}),
     ]
-    found = [changes for _, changes in with_changes(log, 4)]
+    found = [each.changes() for each in logged_entries(log, 4)]
     assert [[change.field for change in changes] for changes in found] == [
         ["payload", "type"],
         ["payload", "priority"],
@@ -40,4 +40,4 @@ def test_each_entry_tells_the_fields_that_it_changed_and_the_oldest_of_a_log_non
     assert [found[2][0].text, found[2][2].text] == ["cron: 0 6 * * * → -", "priority: - → 7"]
     assert "hunter22" not in str(found[2])
     assert len(found[1][0].new or "") == MAX_VALUE
-    assert [changes for _, changes in with_changes(log, 2)] == found[:2]
+    assert [each.changes() for each in logged_entries(log, 2)] == found[:2]

@@ -28,7 +28,7 @@ from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.schedules import Schedules
-from jobfleet_protocol.reading.schedule_changes import with_changes
+from jobfleet_protocol.reading.schedule_changes import logged_entries
 from jobfleet_protocol.reading.schedule_record import (
     ScheduleReader,
     ScheduleRecord,
@@ -108,7 +108,7 @@ def history(
         entries = await _schedules(session).history(name, before=before, limit=limit + 1)
         if not entries and before is None:
             raise UnknownSchedule(f"there is no schedule {name}")
-        rows = [history_json(*each) for each in with_changes(entries, limit)]
+        rows = [*map(history_json, logged_entries(entries, limit))]
         return print_history(rows, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:

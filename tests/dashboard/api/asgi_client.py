@@ -48,7 +48,9 @@ class AsgiClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, Any] | None = None,
+        parts: int = 0,
     ) -> Answer:
+        """Return the answer; of a stream at least ``parts`` parts, then the client leaves."""
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
@@ -60,13 +62,14 @@ class AsgiClient:
         async def receive() -> dict[str, Any]:
             if sent:
                 return sent.pop()
-            if "/stream" not in path:  # answers end by themselves, streams when the client leaves
+            if "/stream" not in path or parts:  # streams end when the client leaves
                 await answered.wait()
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             received.append(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            if is_last or 0 < parts < len(received):
                 answered.set()
 
         try:

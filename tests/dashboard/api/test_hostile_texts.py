@@ -1,8 +1,10 @@
-"""No text of a job holds the loop, whichever route shows it."""
+"""No text that somebody may choose holds the loop, whichever route shows it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
 
@@ -11,7 +13,9 @@ from tests.dashboard.api.all_routes import addressed, all_routes
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import Life
+from tests.dashboard.api.long_texts import LongTexts
 from tests.dashboard.api.loop_steps import measured_steps
+from tests.dashboard.api.masked_on_loop import masked_on_loop
 from tests.yardstick import slowness
 
 UNIT = "\uff1a-u %25***"
@@ -22,6 +26,8 @@ JOBS = 60
 LONGEST_STEP_SECONDS = 0.06
 """On the loop, one text of those above takes longer than this."""
 TRIES = 3
+MOST_CHARACTERS = 2_000
+"""That one step of the loop may mask: 6 ms of hostile text."""
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ async def test_no_text_holds_the_loop_whatever_the_route(
     assert len(addresses) > 40
     addresses += [
         "/api/jobs?view=jobs&limit=200",
-        "/api/jobs?q=error:nothing&limit=200",
+        "/api/jobs?view=jobs&q=error:nothing&limit=200",
         "/api/schedules/nightly/next?count=1000",
         f"/submit?from={job_id}",
     ]
@@ -81,3 +87,38 @@ async def test_no_text_holds_the_loop_whatever_the_route(
             else:
                 held[address] = f"{steps.longest_seconds:.3f} s"
     assert held == {}
+
+
+async def test_each_route_masks_long_texts_in_threads(
+    hostile: AsgiClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = await LongTexts.made(hostile, backend)
+    held, count = dict[str, object](), 0
+    for address in _addresses(hostile, texts):
+        count += 1
+        parts = 2 if address.startswith("/api/") and "/stream" in address else 0
+        with masked_on_loop(monkeypatch) as masked:
+            answer = await hostile.request("GET", address, parts=parts)
+        if answer.status >= 400:
+            held[address] = answer.body
+        elif masked.most > MOST_CHARACTERS:
+            held[address] = masked.most
+    assert held == {}
+    assert count > 70
+
+
+def _addresses(client: AsgiClient, texts: LongTexts) -> Iterator[str]:
+    for route in all_routes(client.app):
+        if "GET" in (route.methods or set()):
+            address = addressed(route, texts.id_for(route.path))
+            if "/stream" in route.path:
+                cursor = {"cursor": texts.cursor} if address == "/api/events/stream" else {}
+                address += f"?{urlencode(cursor or {'once': 1})}"
+            yield address
+    yield "/api/jobs?view=jobs&limit=200"
+    yield "/api/jobs?view=jobs&q=error:nothing&limit=200"
+    yield f"/submit?from={texts.job_id}"
+    yield f"/groups/{texts.group_id}?state=failed"
+    yield f"/api/groups/{texts.group_id}/members?state=failed&limit=100"
+    for path in ("limits", "schedules"):
+        yield f"/api/{path}/nightly/history?limit=200"

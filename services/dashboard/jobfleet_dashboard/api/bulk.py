@@ -20,7 +20,9 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.reading.journal import read_journal
+from jobfleet_protocol.actions.bulk_action import BulkAction, JobResult
+from jobfleet_protocol.reading.journal import JournalEntry, read_journal
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
 
 router = APIRouter(prefix="/api/actions", tags=["actions"])
 _VIEWER, _OPERATOR = [require(Role.VIEWER)], [require(Role.OPERATOR)]
@@ -34,7 +36,7 @@ async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) ->
     found = await read_journal(
         services.journal, services.bulk, wanted=query.action_filter(), cursor=query.cursor
     )
-    items = [entry.to_json() for entry in found.items]
+    items = await in_turns(JournalEntry.to_json, found.items)
     return JournalPage.model_validate(page(items, found.next, found.searched_back_to))
 
 
@@ -42,7 +44,7 @@ async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) ->
 async def bulk_action(request: Request, action_id: ActionId) -> BulkActionDocument:
     """One action on many jobs, and how far it has come."""
     found = await services_of(request).bulk.find(str(action_id))
-    return BulkActionDocument.model_validate(found.to_json())
+    return BulkActionDocument.model_validate(await in_turn(BulkAction.to_json, found))
 
 
 @router.get("/{actionId:uuid}/results", dependencies=_VIEWER, **described(RESULTS))
@@ -53,7 +55,7 @@ async def results(
     found, following = await services_of(request).bulk.results(
         str(action_id), before=before_of(query.cursor)
     )
-    items = [result.to_json() for result in found]
+    items = await in_turns(JobResult.to_json, found)
     after = None if following is None else str(following)
     return JobResultPage.model_validate({"items": items, "next": after})
 
@@ -62,7 +64,7 @@ async def results(
 async def stop_action(request: Request, action_id: ActionId) -> BulkActionDocument:
     """Stop an action after its current batch; jobs that it has changed stay changed."""
     stopped = await services_of(request).bulk.stop(str(action_id), by=asker_name(request))
-    return BulkActionDocument.model_validate(stopped.to_json())
+    return BulkActionDocument.model_validate(await in_turn(BulkAction.to_json, stopped))
 
 
 def before_of(cursor: str | None) -> int | None:

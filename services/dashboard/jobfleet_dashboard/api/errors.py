@@ -13,7 +13,8 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.reading.error_report import error_range, read_errors
+from jobfleet_protocol.reading.error_report import ErrorReport, error_range, read_errors
+from jobfleet_protocol.reading.masking_turns import in_turn
 
 router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fleet"])
 
@@ -25,4 +26,5 @@ async def errors(request: Request, query: Annotated[ErrorsFilter, Query()]) -> E
     report = await read_errors(
         services.backend.reader, services.clock, error_range(query.range), job_type=query.type
     )
-    return ErrorReportDocument.model_validate(report.to_json())
+    texts = [group.message for group in report.groups]
+    return ErrorReportDocument.model_validate(await in_turn(ErrorReport.to_json, report, texts))

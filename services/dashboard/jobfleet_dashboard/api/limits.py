@@ -28,7 +28,8 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.reading.limit_record import entry_json
+from jobfleet_protocol.reading.limit_record import LimitRecord, entry_json
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
 
 router = APIRouter(prefix="/api/limits", tags=["limits"])
 VIEWER, OPERATOR = map(require, (Role.VIEWER, Role.OPERATOR))
@@ -46,14 +47,14 @@ Name = Annotated[str, Depends(_checked_name)]
 async def limits(request: Request) -> LimitList:
     """All limits, by name, with the jobs that hold their slots."""
     records = await services_of(request).limit_reader.all()
-    return LimitList.model_validate({"items": [record.to_json() for record in records]})
+    items = await in_turns(LimitRecord.to_json, records)
+    return LimitList.model_validate({"items": items})
 
 
 @router.get("/{name}", dependencies=[VIEWER], **described(LIMIT))
 async def limit(request: Request, name: Name) -> LimitDocument:
     """One limit."""
-    found = await services_of(request).limit_reader.one(name)
-    return LimitDocument.model_validate(found.to_json())
+    return await _document(request, name)
 
 
 @router.put("/{name}", dependencies=[OPERATOR], **described(LIMIT_PUT))
@@ -70,7 +71,7 @@ async def put_limit(request: Request, name: Name) -> LimitDocument:
         by=asker_name(request),
         reason=reason_of(body),
     )
-    return LimitDocument.model_validate((await services.limit_reader.one(name)).to_json())
+    return await _document(request, name)
 
 
 @router.delete("/{name}", dependencies=[OPERATOR], **described(LIMIT_REMOVE))
@@ -95,7 +96,12 @@ async def limit_history(
     more = len(entries) > query.limit
     return LimitHistory.model_validate(
         {
-            "items": [entry_json(entry) for entry in page],
+            "items": await in_turns(entry_json, page),
             "next": str(page[-1].sequence) if more else None,
         }
     )
+
+
+async def _document(request: Request, name: str) -> LimitDocument:
+    record = await services_of(request).limit_reader.one(name)
+    return LimitDocument.model_validate(await in_turn(LimitRecord.to_json, record))

@@ -25,6 +25,8 @@ from jobfleet_dashboard.api.type_documents import TypeList
 from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
+from jobfleet_protocol.reading.queue_record import QueueRecord, pause_reason
 from jobfleet_protocol.reading.type_list import types_json
 
 router = APIRouter(prefix="/api", tags=["fleet"])
@@ -38,7 +40,8 @@ Type = Annotated[str, Path(alias="type")]
 @router.get("/queues", dependencies=_VIEWER, **described(QUEUES))
 async def queues(request: Request) -> QueueList:
     """Messages ready in each lane, and each queue with its pause, oldest job and workers."""
-    rows = [record.to_json() for record in await services_of(request).queue_reader.queues()]
+    records = await services_of(request).queue_reader.queues()
+    rows = await in_turns(QueueRecord.to_json, records, pause_reason)
     lanes = [
         LaneDocument(
             queue=row["queue"],
@@ -59,7 +62,9 @@ async def types(request: Request) -> TypeList:
     """Job types that are handled, paused or had jobs: their counts, times and failures."""
     services = services_of(request)
     records, report = await asyncio.gather(services.queue_reader.types(), services.types.read())
-    return TypeList.model_validate(types_json(records, report))
+    texts = [*map(pause_reason, records)]
+    found = await in_turn(lambda each: types_json(each, report), records, texts)
+    return TypeList.model_validate(found)
 
 
 @router.post("/queues/{queue}/pause", dependencies=_OPERATOR, **described(PAUSE))

@@ -46,8 +46,14 @@ from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.submission import Submitted
-from jobfleet_protocol.reading.schedule_changes import with_changes
-from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json, next_times
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
+from jobfleet_protocol.reading.schedule_changes import logged_entries
+from jobfleet_protocol.reading.schedule_record import (
+    ScheduleRecord,
+    history_json,
+    next_times,
+    schedule_texts,
+)
 
 _REASON = frozenset({"reason"})
 _LOOKING_AHEAD = ThreadPoolExecutor(1, thread_name_prefix="next-runs")
@@ -68,13 +74,14 @@ Name = Annotated[str, Depends(_checked_name)]
 async def schedules(request: Request) -> ScheduleList:
     """All schedules, by name."""
     records = await services_of(request).schedule_reader.all()
-    return ScheduleList.model_validate({"items": [record.to_json() for record in records]})
+    items = await in_turns(ScheduleRecord.to_json, records, schedule_texts)
+    return ScheduleList.model_validate({"items": items})
 
 
 @router.get("/{name}", dependencies=[VIEWER], **described(SCHEDULE))
 async def schedule(request: Request, name: Name) -> ScheduleDocument:
     """One schedule."""
-    return ScheduleDocument.model_validate((await found_schedule(request, name)).to_json())
+    return await _document(request, name)
 
 
 @router.put("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_PUT))
@@ -85,7 +92,7 @@ async def put_schedule(request: Request, name: Name) -> ScheduleDocument:
     body.pop("reason", None)
     declared = await checked(request, lambda: _parse(name, body))
     await actions_of(request, reason).declare(declared)
-    return ScheduleDocument.model_validate((await found_schedule(request, name)).to_json())
+    return await _document(request, name)
 
 
 @router.delete("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
@@ -149,7 +156,7 @@ async def schedule_history(
     found = await schedules.history(name, before=before, limit=query.limit + 1)
     if not found and before is None:
         raise UnknownSchedule(f"there is no schedule {name}")
-    items = [history_json(*each) for each in with_changes(found, query.limit)]
+    items = await in_turns(history_json, logged_entries(found, query.limit))
     following = str(items[-1]["sequence"]) if len(found) > query.limit else None
     return ScheduleHistory.model_validate({"items": items, "next": following})
 
@@ -176,6 +183,12 @@ async def found_schedule(request: Request, name: str) -> ScheduleRecord:
     if record is None:
         raise UnknownSchedule(f"there is no schedule {name}")
     return record
+
+
+async def _document(request: Request, name: str) -> ScheduleDocument:
+    record = await found_schedule(request, name)
+    shown = await in_turn(ScheduleRecord.to_json, record, schedule_texts(record))
+    return ScheduleDocument.model_validate(shown)
 
 
 def actions_of(request: Request, reason: str) -> ScheduleActions:

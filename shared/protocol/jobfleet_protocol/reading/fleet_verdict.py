@@ -121,6 +121,12 @@ class FleetFacts:
         return [worker for worker in self.workers if worker.is_alive(self.now)]
 
     @property
+    def masked_texts(self) -> list[str]:
+        """The texts that the verdict masks."""
+        pauses = (*self.pauses.queues.values(), *self.pauses.types.values())
+        return [self.broker, *(one.reason for one in pauses), *(group.name for group in self.held)]
+
+    @property
     def open_jobs(self) -> int:
         """Jobs that have not ended."""
         return sum(count for state, count in self.counts.items() if not state.is_terminal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from jobfleet_contracts.cursor import CursorForm
@@ -34,6 +35,7 @@ from jobfleet_protocol.actions.groups import group_head
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.group_record import SHOWN_BAD, GroupRecord, MemberRecord
 from jobfleet_protocol.reading.job_reader import JobReader, shown
+from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 
@@ -224,14 +226,17 @@ class GroupReader:
         marks = {index: how for block in rows for index, (_, how) in newest_marks(block).items()}
         ids = [member_id(group_id, index) for index in places]
         heads = await _at_once(ids, self._trail.newest)
+        there = {job_id: head for job_id, head in zip(ids, heads, strict=True) if head is not None}
+        events = await in_turns(partial(shown, coder=self._coder), [*there.values()], texts_of)
+        newest = dict(zip(there, events, strict=True))
         return [
             MemberRecord(
                 index=index,
                 job_id=job_id,
-                newest=None if head is None else shown(head, self._coder),
+                newest=newest.get(job_id),
                 counted=marks.get(index),
             )
-            for index, job_id, head in zip(places, ids, heads, strict=True)
+            for index, job_id in zip(places, ids, strict=True)
         ]
 
     async def _block(self, group_id: str, block: int) -> Mapping[str, str]:

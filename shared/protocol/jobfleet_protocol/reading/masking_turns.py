@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from jobfleet_contracts.event import Event
@@ -26,14 +27,20 @@ _LONG = ThreadPoolExecutor(2, thread_name_prefix="masking-long")
 """Items beyond ``AT_ONCE`` wait for each other only."""
 
 
+def itself(item: object) -> object:
+    """Return the item: masking may look at each text in it."""
+    return item
+
+
 async def in_turns(
-    work: Callable[[T], R], items: Sequence[T], text_of: Callable[[T], object]
+    work: Callable[[T], R], items: Sequence[T], text_of: Callable[[T], object] = itself
 ) -> list[R]:
     """Return ``work(item)`` of each item, in order.
 
     Args:
         work: masks; runs in a thread, on the loop if there is little to mask.
-        text_of: what it masks of an item: a JSON value.
+        text_of: what it masks of an item: a JSON value, or a dataclass with such values. Name it
+            for items with many texts that are not masked: their weight makes them wait.
     """
     loop, found = asyncio.get_running_loop(), list[R]()
     parts = _parts(items, text_of)
@@ -45,9 +52,9 @@ async def in_turns(
     return found
 
 
-async def in_turn(work: Callable[[T], R], item: T, text: object) -> R:
-    """Return ``work(item)``, which masks this text or JSON value."""
-    return (await in_turns(work, [item], lambda _: text))[0]
+async def in_turn(work: Callable[[T], R], item: T, text: object = None) -> R:
+    """Return ``work(item)``, which masks this text or JSON value; if none is given, the item."""
+    return (await in_turns(work, [item], itself if text is None else lambda _: text))[0]
 
 
 def texts_of(event: Event) -> object:
@@ -89,4 +96,11 @@ def weight_of(value: object) -> int:
                 left += (*item.keys(), *item.values())
             case list() | tuple():
                 left += item
+            case _ if is_dataclass(item):
+                values = (getattr(item, field.name) for field in fields(item))
+                left += (value for value in values if _may_hold_text(value))
     return weight
+
+
+def _may_hold_text(value: object) -> bool:
+    return isinstance(value, str | Mapping | list | tuple) or is_dataclass(value)

@@ -180,6 +180,11 @@ class QueueReader:
         return [worker for worker in found if now - worker.heartbeat_at < ALIVE]
 
 
+def pause_reason(record: QueueRecord | TypeRecord) -> str:
+    """Return what masking looks at in a queue or a type."""
+    return "" if record.pause is None else record.pause.reason
+
+
 def _pause_json(pause: Pause | None) -> dict[str, Any]:
     return NOT_PAUSED if pause is None else pause.to_json()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,29 @@ class FieldChange:
         return {"field": self.field, "old": self.old, "new": self.new}
 
 
-def with_changes(
-    entries: Sequence[ControlEntry], most: int
-) -> Iterator[tuple[ControlEntry, list[FieldChange]]]:
-    """Yield up to ``most`` entries with what each changed.
+@dataclass(frozen=True, slots=True)
+class LoggedEntry:
+    """An entry and the one before it, ``None`` if that is not known."""
+
+    entry: ControlEntry
+    before: ControlEntry | None
+
+    def changes(self) -> list[FieldChange]:
+        """Return what it changed; masking long values takes its time."""
+        return [] if self.before is None else _changes_between(self.before, self.entry)
+
+
+def logged_entries(entries: Sequence[ControlEntry], most: int) -> list[LoggedEntry]:
+    """Return up to ``most`` entries, each with the one before it.
 
     Args:
-        entries: newest first, and one more than are yielded: the last one's changes need it.
+        entries: newest first, and one more than are returned: the last one's changes need it.
     """
-    for place, entry in enumerate(entries[:most]):
-        before = entries[place + 1] if place + 1 < len(entries) else None
-        yield entry, [] if before is None else changes_between(before, entry)
+    following = [*entries[1:], None]
+    return [LoggedEntry(*pair) for pair in zip(entries, following, strict=True)][:most]
 
 
-def changes_between(before: ControlEntry, entry: ControlEntry) -> list[FieldChange]:
+def _changes_between(before: ControlEntry, entry: ControlEntry) -> list[FieldChange]:
     """Return the fields of the declaration in which two entries differ, by name."""
     old, new = _declaration(before), _declaration(entry)
     return [

@@ -18,7 +18,7 @@ from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedule_state import ScheduleState
 from jobfleet_protocol.control.schedules import Schedules
-from jobfleet_protocol.reading.schedule_changes import FieldChange
+from jobfleet_protocol.reading.schedule_changes import LoggedEntry
 
 NEXT_RUNS = 5
 _AT_ONCE = 16
@@ -105,6 +105,11 @@ class ScheduleRecord:
         }
 
 
+def schedule_texts(record: ScheduleRecord) -> object:
+    """Return what masking looks at in a schedule; workers' ids are not."""
+    return [record.entry.state, record.refused]
+
+
 FIELDS = (
     *("name", "type", "cron", "everySeconds", "timezone", "start", "overlap", "catchUp"),
     *("jitterSeconds", "payload", "queue", "lockKey", "lockSlots", "job", "paused", "pausedBy"),
@@ -115,9 +120,9 @@ FIELDS = (
 """All fields of a schedule's JSON; ``null`` but for two where its row cannot be read."""
 
 
-def history_json(entry: ControlEntry, changes: Sequence[FieldChange]) -> dict[str, Any]:
+def history_json(logged: LoggedEntry) -> dict[str, Any]:
     """Return one entry in the shape of ``GET /api/schedules/{name}/history``."""
-    details = entry.details
+    entry, details = logged.entry, logged.entry.details
     return {
         "sequence": entry.sequence,
         "kind": entry.kind,
@@ -127,7 +132,7 @@ def history_json(entry: ControlEntry, changes: Sequence[FieldChange]) -> dict[st
         "reason": masked_text(entry.reason) or text_in(details, "reason") or "",
         "count": number_in(details, "count"),
         "runningJobId": text_in(details, "runningJobId"),
-        "changes": [change.to_json() for change in changes],
+        "changes": [change.to_json() for change in logged.changes()],
         "timestamp": format_time(entry.occurred_at),
     }
 

@@ -27,6 +27,7 @@ from jobfleet_protocol.reading.fleet_verdict import (
     fleet_verdict,
 )
 from jobfleet_protocol.reading.group_reader import GroupReader
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
 from jobfleet_protocol.reading.worker_jobs import read_workers
 
 MINUTES = 5
@@ -85,7 +86,8 @@ class VerdictReader:
             if (kept := self._kept(max_age_seconds)) is not None:  # another has just read it
                 return kept
             began = self._clock.boottime()
-            self._verdict = fleet_verdict(await self._facts())
+            facts = await self._facts()
+            self._verdict = await in_turn(fleet_verdict, facts, facts.masked_texts)
             self._read_at = ended = self._clock.boottime()
             self._fresh_until = ended + (ended - began) * _REST
             return self._verdict
@@ -167,13 +169,15 @@ class VerdictReader:
             good = await self._good(job_type, since)
         ordered = sorted(groups, key=lambda group: group.total.jobs, reverse=True)
         commonest, classes = ordered[0], dict.fromkeys(group.key.error for group in ordered)
+        others = [name for name in classes if name != commonest.key.error]
+        message, *names = await in_turns(masked_text, [commonest.message, *others])
         return TypeEndings(
             job_type=job_type,
             bad=bad,
             ended=None if good is None else bad + good,
             since=max(since, min(group.first_at for group in groups)),
-            message=masked_text(commonest.message).split("\n", 1)[0][:300],
-            others=[masked_text(name) for name in classes if name != commonest.key.error],
+            message=message.split("\n", 1)[0][:300],
+            others=names,
         )
 
     async def _good(self, job_type: str, since: datetime) -> int | None:

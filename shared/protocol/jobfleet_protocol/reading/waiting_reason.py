@@ -20,6 +20,7 @@ from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.durations import spell
+from jobfleet_protocol.reading.masking_turns import in_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ async def waiting_reasons(
     now = clock.now()
     alive = [worker for worker in workers if worker.is_alive(now) and not worker.draining]
     fleet = FleetNow(pause=pause, workers=alive, depths=depths, census=counted, now=now)
-    return reasons_for(head, fleet)
+    texts = [head.message, head.data, "" if pause is None else pause.reason]
+    return await in_turn(lambda each: reasons_for(each, fleet), head, texts)
 
 
 def reasons_for(head: Event, fleet: FleetNow) -> list[WaitingReason]:

@@ -22,9 +22,10 @@ from jobfleet_dashboard.views.actions.shown_actions import ON_JOBS, ShownActions
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.actions.bulk_action import BulkAction, JobResult
 from jobfleet_protocol.reading.event_search import find_events
-from jobfleet_protocol.reading.journal import Verb, read_journal
-from jobfleet_protocol.reading.masking_turns import in_turns, texts_of
+from jobfleet_protocol.reading.journal import JournalEntry, Verb, read_journal
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns, texts_of
 
 LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
 PAGE_SIZE = 50
@@ -44,7 +45,7 @@ async def actions(request: Request) -> Response:
         cursor=request.query_params.get("cursor") or None,
     )
     context: dict[str, Any] = {
-        "entries": [entry.to_json() | {"moment": entry.entry.occurred_at} for entry in page.items],
+        "entries": await in_turns(_entry, page.items),
         **_listed(shown, "/actions", page),
     }
     return show(request, LIST, verbs=list(Verb), **context, **page_context(request, "actions"))
@@ -132,13 +133,17 @@ async def _one(request: Request, action_id: str) -> dict[str, Any]:
         bulk.find(action_id), bulk.results(action_id, before=before)
     )
     return {
-        "action": found.to_json(),
+        "action": await in_turn(BulkAction.to_json, found),
         "asked_at": found.asked_at,
         "ended_at": found.ended_at,
-        "results": [result.to_json() for result in results],
+        "results": await in_turns(JobResult.to_json, results),
         "older": following,
         "cursor": cursor,
     }
+
+
+def _entry(each: JournalEntry) -> dict[str, Any]:
+    return each.to_json() | {"moment": each.entry.occurred_at}
 
 
 def _known(action_id: str) -> str:

@@ -59,7 +59,7 @@ async def read_dead_letters(
         store.letters(limit=MAX_LETTERS),
     )
     return DeadLetterPage(
-        groups=[row for row in rows_of(report) if row.jobs],
+        groups=[row for row in await rows_of(report) if row.jobs],
         counted_back_to=report.counted_back_to,
         jobs=await in_turns(row_of, jobs.items, message_of),
         older=jobs.next,

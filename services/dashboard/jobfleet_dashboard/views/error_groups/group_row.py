@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import OTHER, ErrorGroup
 from jobfleet_protocol.reading.error_report import ErrorReport, bars_of
+from jobfleet_protocol.reading.masking_turns import in_turns
 
 SPARK_HEIGHT = 20
 _BAR = 4
@@ -48,10 +50,11 @@ class GroupRow:
     spark_width: int
 
 
-def rows_of(report: ErrorReport) -> list[GroupRow]:
+async def rows_of(report: ErrorReport) -> list[GroupRow]:
     """Return the lines of a report, most failed jobs first."""
     everything = sum(group.total.jobs for group in report.groups)
-    return [_row(group, report, everything) for group in report.groups]
+    row = partial(_row, report=report, everything=everything)
+    return await in_turns(row, report.groups, lambda group: group.message)
 
 
 def _row(group: ErrorGroup, report: ErrorReport, everything: int) -> GroupRow:

@@ -82,7 +82,7 @@ async def group(request: Request, group_id: str) -> Response:
     context = {
         **_shared(chosen),
         "group_id": group_id,
-        "group": next((row for row in rows_of(report) if row.group_id == group_id), None),
+        "group": next((row for row in await rows_of(report) if row.group_id == group_id), None),
         "report": report,
         "jobs": await in_turns(row_of, page.items, message_of),
         "filter": asked,
@@ -101,7 +101,7 @@ async def _list(request: Request, chosen: ErrorRange, job_type: str) -> dict[str
     return {
         **_shared(chosen),
         "report": report,
-        "groups": rows_of(report),
+        "groups": await rows_of(report),
         "job_type": job_type,
     }
 

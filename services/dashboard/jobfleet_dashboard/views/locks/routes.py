@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import COUNTED_WAITERS
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
@@ -17,6 +18,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.lock_list import MAX_LOCKS, read_locks
+from jobfleet_protocol.reading.masking_turns import in_turns
 
 TEMPLATE = "locks/index.html"
 MAX_HOLDERS = 10
@@ -58,9 +60,10 @@ async def _read(request: Request) -> dict[str, Any]:
         read_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader),
         services.limit_reader.all(holders=MAX_HOLDERS),
     )
+    reasons = await in_turns(masked_text, [each.limit.reason for each in limits])
     return {
         "locks": held,
-        "limits": limits,
+        "limits": [*zip(limits, reasons, strict=True)],
         "max_locks": MAX_LOCKS,
         "max_waiting": COUNTED_WAITERS,
         "max_holders": MAX_HOLDERS,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import LANES
 from jobfleet_dashboard.api.action_selection import reason_of
@@ -22,6 +23,8 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.masking_turns import in_turns
+from jobfleet_protocol.reading.queue_record import QueueRecord, TypeRecord, pause_reason
 
 TEMPLATE = "queues/index.html"
 
@@ -78,7 +81,14 @@ async def resume(request: Request) -> Response:
 async def _read(request: Request) -> dict[str, Any]:
     reader = services_of(request).queue_reader
     queues, types = await asyncio.gather(reader.queues(), reader.types())
-    return {"queues": queues, "types": types, "lanes": LANES}
+    reasons = {"queue": await _shown_reasons(queues), "type": await _shown_reasons(types)}
+    return {"queues": queues, "types": types, "reasons": reasons, "lanes": LANES}
+
+
+async def _shown_reasons(records: Sequence[QueueRecord | TypeRecord]) -> dict[str, str]:
+    """Return why each queue or type is paused, by its name, as it may be shown."""
+    reasons = await in_turns(masked_text, [*map(pause_reason, records)])
+    return dict(zip((record.name for record in records), reasons, strict=True))
 
 
 def _subject(form: Mapping[str, Any]) -> tuple[ControlSubject, str]:

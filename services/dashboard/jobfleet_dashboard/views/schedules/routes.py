@@ -22,6 +22,8 @@ from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.schedules.schedule_page import schedule_page, schedule_row
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.masking_turns import in_turns
+from jobfleet_protocol.reading.schedule_record import schedule_texts
 
 LIST = "schedules/index.html"
 PAGE = "schedules/show.html"
@@ -127,4 +129,5 @@ async def _reason(request: Request) -> str:
 
 
 async def _rows(request: Request) -> Any:
-    return [*map(schedule_row, await services_of(request).schedule_reader.all())]
+    records = await services_of(request).schedule_reader.all()
+    return await in_turns(schedule_row, records, schedule_texts)

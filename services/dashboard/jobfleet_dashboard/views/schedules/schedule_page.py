@@ -20,9 +20,10 @@ from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.schedules.schedule_notes import Note, schedule_notes
 from jobfleet_protocol.control.schedule_state import Pause
 from jobfleet_protocol.reading.durations import spell_ms
+from jobfleet_protocol.reading.masking_turns import in_turn, in_turns
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
-from jobfleet_protocol.reading.schedule_changes import FieldChange, with_changes
-from jobfleet_protocol.reading.schedule_record import ScheduleRecord
+from jobfleet_protocol.reading.schedule_changes import LoggedEntry, logged_entries
+from jobfleet_protocol.reading.schedule_record import ScheduleRecord, schedule_texts
 
 MAX_RUNS = 10
 MAX_ENTRIES = 50
@@ -129,14 +130,14 @@ async def schedule_page(
     """
     name = record.entry.name
     found = await services.schedules.history(name, before=before, limit=MAX_ENTRIES + 1)
-    entries = found[:MAX_ENTRIES]
+    entries, texts = found[:MAX_ENTRIES], schedule_texts(record)
     return SchedulePage(
-        row=schedule_row(record),
+        row=await in_turn(schedule_row, record, texts),
         next_runs=_next_runs(record),
         facts=tuple(fact for fact in _facts(record) if fact.text or fact.moment),
-        documents=tuple(_documents(record)),
+        documents=await in_turn(_documents, record, texts),
         runs=await _runs(services.backend.trail, entries),
-        history=tuple(_line(*each) for each in with_changes(found, MAX_ENTRIES)),
+        history=tuple(await in_turns(_line, logged_entries(found, MAX_ENTRIES))),
         older=entries[-1].sequence if len(found) > len(entries) else None,
     )
 
@@ -174,13 +175,14 @@ _OVERLAPS = {"skip": "skip the tick", "queue": "wait for it", "allow": "run both
 _CATCH_UPS = {"none": "skip", "last": "run the last one", "all": "run all, at most 100"}
 
 
-def _documents(record: ScheduleRecord) -> Iterator[JsonText]:
+def _documents(record: ScheduleRecord) -> tuple[JsonText, ...]:
     state = record.state
     if state is None:
-        return
-    yield json_text("What its jobs are given", masked(dict(state.schedule.job)))
-    if record.differs_from_code and state.code is not None:
-        yield json_text("What the code declares", masked(state.code.to_json()))
+        return ()
+    given = json_text("What its jobs are given", masked(dict(state.schedule.job)))
+    if not record.differs_from_code or state.code is None:
+        return (given,)
+    return given, json_text("What the code declares", masked(state.code.to_json()))
 
 
 async def _runs(trail: AuditTrail, entries: Sequence[ControlEntry]) -> Sequence[Run]:
@@ -206,9 +208,10 @@ async def _run(trail: AuditTrail, entry: ControlEntry, *, is_newest: bool) -> Ru
     )
 
 
-def _line(entry: ControlEntry, changes: Sequence[FieldChange]) -> HistoryLine:
-    details = entry.details
-    parts = [masked_text(entry.reason) or _entry_text(entry), *(change.text for change in changes)]
+def _line(logged: LoggedEntry) -> HistoryLine:
+    entry, details = logged.entry, logged.entry.details
+    why = masked_text(entry.reason) or _entry_text(entry)
+    parts = [why, *(change.text for change in logged.changes())]
     return HistoryLine(
         sequence=entry.sequence,
         kind=entry.kind,

@@ -18,6 +18,8 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.masking_turns import in_turn
+from jobfleet_protocol.reading.queue_record import pause_reason
 from jobfleet_protocol.reading.type_list import (
     DEFAULT_SORT,
     DEFAULT_SPAN,
@@ -76,9 +78,11 @@ async def _read(request: Request) -> dict[str, Any]:
     records, report, workers = await asyncio.gather(
         services.queue_reader.types(), services.types.read(), services.backend.directory.workers()
     )
+    texts = [*map(pause_reason, records)]
+    types = await in_turn(lambda each: types_json(each, report), records, texts)
     return {
         **chosen,
-        "items": sorted_items(types_json(records, report)["items"], **chosen),
+        "items": sorted_items(types["items"], **chosen),
         "field": SPAN_FIELDS[chosen["span"]],
         "report": report,
         "running": _longest_running(workers, services.clock.now()),

@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Tests wait for most of their time: with two processes a core half of the cores was idle."""
+    """Tests wait for most of their time."""
     return (os.cpu_count() or 1) * 3
 
 

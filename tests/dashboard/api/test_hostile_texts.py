@@ -117,6 +117,9 @@ def _addresses(client: AsgiClient, texts: LongTexts) -> Iterator[str]:
             yield address
     yield "/api/jobs?view=jobs&limit=200"
     yield "/api/jobs?view=jobs&q=error:nothing&limit=200"
+    missed = urlencode({"once": 1, "shows": f"~{texts.cursor}", "q": "error:nothing"})
+    yield f"/stream/jobs?{missed}"
+    yield f"/stream/events?{missed}"
     yield f"/submit?from={texts.job_id}"
     yield f"/groups/{texts.group_id}?state=failed"
     yield f"/api/groups/{texts.group_id}/members?state=failed&limit=100"

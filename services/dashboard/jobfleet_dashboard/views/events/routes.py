@@ -123,7 +123,9 @@ async def _arrivals(request: Request, chosen: EventFilter, batch: Batch | None) 
     if batch is None:
         found = list((await find_events(services.backend.reader, query)).items)
     else:
-        found = [entry.event for entry in reversed(batch) if belongs(query, entry.event)]
+        events = [entry.event for entry in reversed(batch)]
+        wanted = await in_turns(lambda event: belongs(query, event), events, texts_of)
+        found = [event for event, fits in zip(events, wanted, strict=True) if fits]
     if not found:
         return []
     rows = await in_turns(event_row, found[:PAGE_SIZE], texts_of)

@@ -128,7 +128,8 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
         fresh = {row.facts.job_id for row in found}
     else:
         found = _newest_rows(batch)
-        fresh = {row.facts.job_id for row in found if _is_wanted(row, query)}
+        wanted = await in_turns(lambda row: _is_wanted(row, query), found, message_of)
+        fresh = {row.facts.job_id for row, fits in zip(found, wanted, strict=True) if fits}
     context: dict[str, Any] = {
         "rows": await _shown(services, found),
         "fresh": fresh,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from random import Random
 from types import MappingProxyType
+from typing import NamedTuple
 
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
@@ -33,8 +33,7 @@ class Breakage(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What becomes of one request.
 
     Attributes:
@@ -105,7 +104,7 @@ class Faults:
         dice = self._dice
         latency = 0.002 + 0.02 * dice.random()
         if self.is_calm:
-            broken = self.broken.get(process.name.partition(".")[0])
+            broken = self.broken.get(process.name.partition(".")[0]) if self.broken else None
             if broken is Breakage.EVERY_OTHER_REQUEST and dice.random() < 0.5:
                 return self._fault(latency, writes=writes, patience=3.0 if hasty else 10.0)
             if broken is not None and broken.value == service:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from math import inf
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -147,12 +148,13 @@ class Simulation:
             self.fleet.deadly_key = self.deadly.key_of
         self.full_limit = FullLimit(scenario=scenario, time=self.time, servers=self.servers)
         self._talkative = talkative
-        self._quiet_since: float | None = None
         self._heads: list[Head] = []
         self._copies: Counter[str] = Counter()
         self._restless_for: str | None = "the end of the faults"
         self._ended = 0
         self._patience_ends = scenario.fault_seconds + PATIENCE_SECONDS
+        self._rests_at = inf
+        self._ends_at = self._patience_ends
         self._last_step = MOST_STEPS
 
     def run(self) -> Verdict:
@@ -243,8 +245,14 @@ class Simulation:
         if unrest != self._restless_for:
             self._restless_for = unrest
             self.journal.note("world", "waits for", unrest or "nothing more")
-            self._quiet_since = self.time.now if unrest is None else None
+            self._rests_at = self._rest_begun_now() if unrest is None else inf
+        last = self.scenario.fault_seconds + LONGEST_SECONDS
+        self._ends_at = min(self._patience_ends, last, self._rests_at)
         self.time.after(CHECK_SECONDS, self._check)
+
+    def _rest_begun_now(self) -> float:
+        """Return when quiet has lasted so long that no late write or lease can show any more."""
+        return self.time.now + self.scenario.lease_seconds + LATEST_SECONDS + 1
 
     def _have_patience(self) -> None:
         """Begin the patience anew when more jobs have ended than ever before."""
@@ -298,14 +306,10 @@ class Simulation:
         )
 
     def _run_until_quiet(self) -> bool:
-        """Quiet means: for as long as a late write or a forgotten lease could still show."""
-        needed = self.scenario.lease_seconds + LATEST_SECONDS + 1
-        last = self.scenario.fault_seconds + LONGEST_SECONDS
-        while self.time.now < min(self._patience_ends, last) and self.time.steps < self._last_step:
-            if self._quiet_since is not None and self.time.now >= self._quiet_since + needed:
-                return True
-            self.time.step()
-        return False
+        self.time.run_until(
+            lambda: self.time.now >= self._ends_at or self.time.steps >= self._last_step
+        )
+        return self.time.now >= self._rests_at
 
     def _judge(self) -> list[str]:
         judgement = Judgement(
@@ -354,8 +358,9 @@ class Simulation:
         limit = self.time.now + DRAIN_SECONDS
         broken = self.faults.broken
         workers = [worker for place, worker in self.fleet.workers.items() if place not in broken]
-        while any(process.is_alive for process in workers) and self.time.now < limit:
-            self.time.step()
+        self.time.run_until(
+            lambda: self.time.now >= limit or not any(process.is_alive for process in workers)
+        )
         faults = [f"{p.name} did not stop" for p in workers if p.is_alive]
         if not broken and (
             left := [lock for lock in self.servers.locks.leased() if is_worker_lock(lock)]

@@ -25,8 +25,7 @@ def process(time: VirtualTime) -> Process:
 
 
 def _finish(time: VirtualTime) -> None:
-    while time.step():
-        pass
+    time.run_until(lambda: False)
     time.leave()
 
 

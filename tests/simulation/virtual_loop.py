@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> Handle:
-        handle = Handle(self, callback, args, copy_context() if context is None else context)
+        handle = Handle((self, callback, args, copy_context() if context is None else context))
         self._time.soon(handle)
         return handle
 
@@ -53,8 +53,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> Handle:
-        handle = Handle(self, callback, args, copy_context() if context is None else context)
-        self._time.at(self._time.now + max(delay, 0.0), handle)
+        handle = Handle((self, callback, args, copy_context() if context is None else context))
+        time = self._time
+        time.at(time.now + delay if delay > 0 else time.now, handle)
         return handle
 
     def call_at(  # type: ignore[override]
@@ -64,7 +65,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> Handle:
-        handle = Handle(self, callback, args, copy_context() if context is None else context)
+        handle = Handle((self, callback, args, copy_context() if context is None else context))
         self._time.at(when, handle)
         return handle
 

@@ -83,27 +83,27 @@ class Wire:
             if fate.crash == "before":
                 return future
         arrivals = [
-            _Arrival(self, operation, about, act, fate, number, loop, future)
-            for number in range(len(fate.arrivals))
+            (seconds, _Arrival(self, operation, about, act, fate, number, loop, future))
+            for number, seconds in enumerate(fate.arrivals)
         ]
         if fate.stall:
             process.pause(fate.stall, lag=0.3)
             self._faults.sleeps(process, fate.stall)
             wakes_after = loop.frozen_until - self._time.now
-            self._time.after(wakes_after, lambda: self._wake(process, arrivals, fate))
+            self._time.after(wakes_after, lambda: self._wake(process, arrivals))
         else:
-            self._depart(arrivals, fate)
+            self._depart(arrivals)
         if fate.answer < 0:
             error = BackendUnavailable(f"{operation}: {fate.kind}")
             self.reply(loop, future, fate.reply, error=error)
         return future
 
-    def _wake(self, process: Process, arrivals: Sequence[_Arrival], fate: Fate) -> None:
+    def _wake(self, process: Process, arrivals: Sequence[tuple[float, _Arrival]]) -> None:
         if process.is_alive:
-            self._depart(arrivals, fate)
+            self._depart(arrivals)
 
-    def _depart(self, arrivals: Sequence[_Arrival], fate: Fate) -> None:
-        for seconds, arrive in zip(fate.arrivals, arrivals, strict=True):
+    def _depart(self, arrivals: Sequence[tuple[float, _Arrival]]) -> None:
+        for seconds, arrive in arrivals:
             self._time.after(seconds, arrive)
 
     def reply(
@@ -116,20 +116,20 @@ class Wire:
         error: Exception | None = None,
     ) -> None:
         """Let the caller have the answer after a while."""
-
-        def settle() -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        loop.call_at(self._time.now + seconds, settle)
+        loop.call_at(self._time.now + seconds, _settle, future, result, error)
 
     def note(self, operation: str, *details: Any) -> None:
         """Write into the journal what a server did for this process."""
         self._journal.note(self.process.name, operation, *details)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 class _Arrival:

@@ -44,7 +44,10 @@ def verdicts(seeds: Iterable[int], emphasis: Mapping[str, Any] | None = None) ->
         for number, seed in enumerate(seeds):
             if number % _RUNS_A_COLLECTION == 0:
                 collect()
-            yield Simulation(seed=seed, emphasis=emphasis).run()
+            simulation = Simulation(seed=seed, emphasis=emphasis)
+            verdict = simulation.run()
+            simulation.take_apart()
+            yield verdict
 
 
 def _counts(seen: Sequence[Verdict]) -> dict[str, float]:
@@ -66,7 +69,7 @@ def _counts(seen: Sequence[Verdict]) -> dict[str, float]:
 
 @contextmanager
 def _rare_collections() -> Iterator[Callable[[], int]]:
-    """A run is all cycles, which cost a third of its time if they are looked for in between.
+    """A run is full of cycles, which cost a third of its time if they are looked for in between.
 
     What stands before the first run is frozen: each collection would else walk all modules.
     """

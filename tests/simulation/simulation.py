@@ -195,6 +195,13 @@ class Simulation:
                 self.time.leave()
         return self._verdict(faults)
 
+    def take_apart(self) -> None:
+        """Drop what it holds, once it is judged: it is freed at once, without a collection."""
+        parts = (self.time, self.journal, self.witness, self.fleet, self)
+        stores = (self.servers.trail, self.servers.index, self.servers.broker)
+        for part in (*self.fleet.all, *stores, *parts):
+            vars(part).clear()
+
     def _lock_of(self, job_id: str) -> str:
         """Return what a run of the job rests on; who waits, and only sends, on its own lock."""
         rows = self.servers.trail.jobs[job_id]

@@ -6,6 +6,7 @@ import asyncio
 from asyncio import events
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from tests.simulation.virtual_time import Handle, VirtualTime
@@ -28,6 +29,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.frozen_until = 0.0
         self.problems: list[tuple[str, BaseException | None]] = []
         self.tasks: list[tuple[asyncio.Task[Any], Context]] = []
+        self.create_future = partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self._time = time
         self._prune_at = 64
 
@@ -68,9 +70,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle = Handle((self, callback, args, copy_context() if context is None else context))
         self._time.at(when, handle)
         return handle
-
-    def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
 
     def create_task(  # type: ignore[override]
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from jobfleet_contracts.errors import BackendUnavailable
@@ -82,29 +83,51 @@ class Wire:
             process.crash()
             if fate.crash == "before":
                 return future
-        arrivals = [
-            (seconds, _Arrival(self, operation, about, act, fate, number, loop, future))
-            for number, seconds in enumerate(fate.arrivals)
-        ]
+        arrive = partial(self._arrive, operation, about, act, loop, future, fate)
         if fate.stall:
             process.pause(fate.stall, lag=0.3)
             self._faults.sleeps(process, fate.stall)
             wakes_after = loop.frozen_until - self._time.now
-            self._time.after(wakes_after, lambda: self._wake(process, arrivals))
+            self._time.after(wakes_after, lambda: self._wake(process, arrive, fate))
         else:
-            self._depart(arrivals)
+            self._depart(arrive, fate)
         if fate.answer < 0:
             error = BackendUnavailable(f"{operation}: {fate.kind}")
             self.reply(loop, future, fate.reply, error=error)
         return future
 
-    def _wake(self, process: Process, arrivals: Sequence[tuple[float, _Arrival]]) -> None:
+    def _wake(self, process: Process, arrive: Callable[[int], None], fate: Fate) -> None:
         if process.is_alive:
-            self._depart(arrivals)
+            self._depart(arrive, fate)
 
-    def _depart(self, arrivals: Sequence[tuple[float, _Arrival]]) -> None:
-        for seconds, arrive in arrivals:
-            self._time.after(seconds, arrive)
+    def _depart(self, arrive: Callable[[int], None], fate: Fate) -> None:
+        """Send the copies of a request on their way; each arrives with its number."""
+        for number, seconds in enumerate(fate.arrivals):
+            self._time.after(seconds, partial(arrive, number))
+
+    def _arrive(
+        self,
+        operation: str,
+        about: str,
+        act: Callable[[], Any],
+        loop: Any,
+        future: asyncio.Future[Any],
+        fate: Fate,
+        number: int,
+    ) -> None:
+        """Have the server carry out one copy of a request."""
+        result: Any = None
+        error: Exception | None = None
+        try:
+            result = act()
+        except Exception as refusal:  # noqa: BLE001 - the caller gets it, whatever it is
+            # Else frame and error hold each other, which only a collection can free.
+            error = refusal.with_traceback(None)
+        if operation not in _QUIET:
+            outcome = "" if error is None else type(error).__name__
+            self._journal.note(self.process.name, operation, about, outcome)
+        if number == fate.answer:
+            self.reply(loop, future, fate.reply, result=result, error=error)
 
     def reply(
         self,
@@ -130,46 +153,6 @@ def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -
         future.set_result(result)
     else:
         future.set_exception(error)
-
-
-class _Arrival:
-    """One copy of a request reaches its server."""
-
-    __slots__ = ("about", "act", "fate", "future", "loop", "number", "operation", "wire")
-
-    def __init__(
-        self,
-        wire: Wire,
-        operation: str,
-        about: str,
-        act: Callable[[], Any],
-        fate: Fate,
-        number: int,
-        loop: Any,
-        future: asyncio.Future[Any],
-    ) -> None:
-        self.wire = wire
-        self.operation = operation
-        self.about = about
-        self.act = act
-        self.fate = fate
-        self.number = number
-        self.loop = loop
-        self.future = future
-
-    def __call__(self) -> None:
-        result: Any = None
-        error: Exception | None = None
-        try:
-            result = self.act()
-        except Exception as refusal:  # noqa: BLE001 - the caller gets it, whatever it is
-            # Else frame and error hold each other, which only a collection can free.
-            error = refusal.with_traceback(None)
-        if self.operation not in _QUIET:
-            outcome = "" if error is None else type(error).__name__
-            self.wire.note(self.operation, self.about, outcome)
-        if self.number == self.fate.answer:
-            self.wire.reply(self.loop, self.future, self.fate.reply, result=result, error=error)
 
 
 _QUIET = frozenset({"lock.leased", "queue.depths", "open.list", "directory.beat"})

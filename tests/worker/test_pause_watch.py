@@ -72,18 +72,22 @@ def test_a_worker_knows_the_pauses_under_a_flood_of_announcements(look_seconds: 
     )
     process.loop.create_task(watch.run())
     known, total, next_look = 0, 0, 0.0
-    while time.now < 60:
-        time.step()
+
+    def is_over() -> bool:
+        nonlocal known, total, next_look
         if time.now >= next_look:
             next_look += 0.01
             total += 1
             known += watch.latest is not None
+        return time.now >= 60
+
+    time.run_until(is_over)
     assert known > total / 3
     assert log.looks < 60 / 0.5 + 2
     log.pauses = paused = FleetPauses(queues={"x": object()})  # type: ignore[dict-item]
     since = time.now
-    while heeded[-1] is not paused:
-        assert time.now < since + 0.5 + 3 * look_seconds + 0.1
-        time.step()
+    latest = since + 0.5 + 3 * look_seconds + 0.1
+    time.run_until(lambda: heeded[-1] is paused or time.now >= latest)
     time.leave()
+    assert heeded[-1] is paused
     process.loop.close_tasks()

@@ -20,8 +20,8 @@ URL = "JOBFLEET_POSTGRES_URL"
 CONNECT_SECONDS = 5
 PREPARE_THRESHOLD = 5
 """After how many runs a statement is prepared, in a session that is the server's own."""
-# Whoever may create functions in a schema of the search path could put one before the server's own
-# and have it run with our rights. A session behind a pooler, or a user's own, does not keep the
+# A role that may create functions in a schema of the search path could put one before the server's
+# own and have it run with our rights. A session behind a pooler, or a user's own, does not keep the
 # path. So statements also name the schema of each function that takes values of any type.
 SEARCH_PATH = "set_config('search_path', 'pg_catalog, pg_temp', {local})"
 # What is answered must stand after a crash, whatever a role or database has as its default.

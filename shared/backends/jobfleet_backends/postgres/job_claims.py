@@ -18,8 +18,8 @@ from jobfleet_contracts.errors import LeaseConflict, SequenceTaken
 from jobfleet_contracts.event import Event
 
 _BESIDE = "leased_lock text, lease_id text, seconds float8"
-# ``rows`` are the claims whose lock is leased now; only their events are written. Of the counts
-# beside the trail, ``Started`` has only how long its job waited.
+# ``rows`` are the claims whose lock is leased now; only their events are written. ``Started``
+# has one count beside the trail: how long its job waited.
 CLAIM = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::json)

@@ -178,7 +178,7 @@ class BulkActions:
 
         Raises:
             NotFound: there is none.
-            EntryUnreadable: somebody has edited the newest entry of its log.
+            EntryUnreadable: the newest entry of its log was edited.
         """
         newest = await self._control_log.newest(ControlSubject.ACTION, action_id)
         if newest is None:

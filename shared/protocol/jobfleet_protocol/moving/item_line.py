@@ -113,7 +113,7 @@ def check_export(item: MoveItem) -> None:
     """Check that an import would take the item.
 
     Raises:
-        InvalidRequest: names the field that somebody edited in the storage.
+        InvalidRequest: names the field that was edited in the storage.
     """
     line = item_line(item)
     item_of_line(line, decode(line))

@@ -179,7 +179,7 @@ class MoveOut:
         return whole
 
     def _is_sound(self, item: MoveItem) -> bool:
-        """Whether an import takes the item. If not, somebody has edited it in this storage."""
+        """Whether an import takes the item. If not, it was edited in this storage."""
         try:
             check_export(item)
         except InvalidRequest as error:

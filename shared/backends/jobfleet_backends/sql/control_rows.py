@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobfleet_backends.sql.row_codec import Row
+from jobfleet_backends.sql.row_codec import Row, check_row
 from jobfleet_contracts.codec import encode_text, format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.field_checks import checked_time, json_object
@@ -32,6 +32,7 @@ def row_to_entry(row: Row) -> ControlEntry:
     """Return the entry of a row of ``CONTROL_COLUMNS``, or a stand-in if it cannot be read."""
     subject, name, sequence, entry_id, kind, by, occurred_at, reason, details, state = row
     try:
+        check_row(row)
         return ControlEntry(
             subject=ControlSubject(subject),
             name=name,

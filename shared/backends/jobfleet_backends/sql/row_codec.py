@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from orjson import loads
 
@@ -25,6 +25,30 @@ from jobfleet_contracts.job_locks import locks_after, locks_of_text, locks_to_te
 from jobfleet_contracts.state import State, step_of
 
 Row = tuple[Any, ...]
+
+
+class MarkedRow(tuple[Any, ...]):  # noqa: SLOT001 - a tuple can have none
+    """A row with a cell that its backend could not read.
+
+    Attributes:
+        reason: what is wrong with it.
+    """
+
+    reason: str
+
+    def __new__(cls, row: Row, reason: str) -> Self:
+        """Return the row with the reason."""
+        marked = super().__new__(cls, row)
+        marked.reason = reason
+        return marked
+
+
+def check_row(row: Row) -> None:
+    """Raise ``ValueError`` if a cell of the row could not be read."""
+    if type(row) is MarkedRow:
+        raise ValueError(row.reason)
+
+
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 """What reading a row raises that was edited by hand."""
 NO_OFFSET = timedelta()
@@ -110,6 +134,7 @@ def row_to_event(row: Row) -> Event:
 
 
 def _read_event(row: Row) -> Event:
+    check_row(row)
     return Event(
         facts=_facts(row[0], row[26:33]),
         after=JobState(
@@ -182,6 +207,7 @@ def open_to_row(row: OpenRow) -> Row:
 
 def row_to_open(row: Row) -> OpenRow:
     """Read the values of ``OPEN_COLUMNS``."""
+    check_row(row)
     return OpenRow(
         facts=_facts(row[0], row[10:17]),
         incarnation=row[1],
@@ -233,6 +259,7 @@ def event_to_job_row(event: Event) -> Row:
 
 def row_to_job(row: Row) -> JobRow:
     """Read the values of ``JOB_COLUMNS``; further ones are ignored."""
+    check_row(row)
     return JobRow(
         facts=_facts(row[0], row[13:20]),
         state=State(row[1]),

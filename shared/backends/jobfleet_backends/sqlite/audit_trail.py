@@ -78,7 +78,7 @@ class SqliteAuditTrail:
         """Yield each job's history; short reads, so that no snapshot stands for long."""
         job: list[Row] = []
         place: tuple[str, int] = ("", 0)
-        where = "WHERE (job_id, sequence) > (?, ?) ORDER BY job_id, sequence LIMIT ?"
+        where = "WHERE (job_id, sequence) > (CAST(? AS TEXT), ?) ORDER BY job_id, sequence LIMIT ?"
         while rows := await self._rows(where, *place, _SCAN_ROWS):
             place = (rows[-1][0], rows[-1][1])
             for job_id, of_job in groupby(rows, itemgetter(0)):

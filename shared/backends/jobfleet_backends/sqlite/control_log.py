@@ -13,8 +13,8 @@ from jobfleet_contracts.errors import SequenceTaken
 
 _INSERT = f"INSERT INTO control_log ({CONTROL_COLUMNS}) VALUES {marks(CONTROL_COLUMNS)}"
 _SELECT = f"SELECT {CONTROL_COLUMNS} FROM control_log "
-_NEXT_NAME = "SELECT min(name) FROM control_log WHERE subject = ? AND name > ?"
-_NEWEST = _SELECT + "WHERE subject = ? AND name = ? ORDER BY sequence DESC LIMIT 1"
+_NEXT_NAME = "SELECT min(name) FROM control_log WHERE subject = ? AND name > CAST(? AS TEXT)"
+_NEWEST = _SELECT + "WHERE subject = ? AND name = CAST(? AS TEXT) ORDER BY sequence DESC LIMIT 1"
 
 
 class SqliteControlLog:
@@ -83,7 +83,10 @@ class SqliteControlLog:
         """Yield each log whole."""
         for subject in ControlSubject:
             for head in await self.heads(subject):
-                where = "WHERE subject = ? AND name = ? AND sequence <= ? ORDER BY sequence"
+                where = (
+                    "WHERE subject = ? AND name = CAST(? AS TEXT) AND sequence <= ? "
+                    "ORDER BY sequence"
+                )
                 rows = await self._rows(_SELECT + where, subject, head.name, head.sequence)
                 yield [row_to_entry(row) for row in rows]
 

@@ -17,6 +17,7 @@ from jobfleet_backends.sql.operation_queue import (
 from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
 from jobfleet_backends.sqlite.forks import ForkSafeConnection
 from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
+from jobfleet_backends.sqlite.undecodable_text import is_undecodable, reading_any_text
 from jobfleet_contracts.errors import BackendError
 
 MAX_BATCH = 512
@@ -64,6 +65,9 @@ class GroupCommit:
         try:
             return self._transaction(queued)
         except sqlite3.Error as error:
+            if self._connection.text_factory is str and is_undecodable(error):
+                with reading_any_text(self._connection):
+                    return self._write(queued)
             if len(queued) == 1 or error_code(error) in BUSY:
                 return [(future, None, self._explain(error)) for _, future in queued]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer

@@ -14,6 +14,7 @@ from jobfleet_backends.sql.operation_queue import (
 )
 from jobfleet_backends.sqlite.connection import Explain
 from jobfleet_backends.sqlite.forks import ForkSafeConnection
+from jobfleet_backends.sqlite.undecodable_text import is_undecodable, reading_any_text
 
 
 class ReadPool:
@@ -57,4 +58,7 @@ class ReadPool:
         try:
             return future, operation(connection), None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+            if connection.text_factory is str and is_undecodable(error):
+                with reading_any_text(connection):
+                    return self._answer(connection, queued)
             return future, None, self._explain(error)

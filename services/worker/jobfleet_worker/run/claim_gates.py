@@ -39,6 +39,8 @@ class ClaimGates:
 
     async def put_off_by_rate(self, message: JobMessage) -> bool:
         """Put off a job that finds no start of its rate; returns whether it was put off."""
+        if self._rate_gate.lets_pass(message):
+            return False
         return await self._patience.repeat(message, lambda: self._rate_gate.puts_off(message))
 
     def process_place(self, message: JobMessage) -> AbstractAsyncContextManager[bool]:

@@ -34,6 +34,10 @@ class RateGate:
         self._deferral = deferral
         self._clock = clock
 
+    def lets_pass(self, message: JobMessage) -> bool:
+        """Whether no rate can hold the job back; nearly always, and nothing is asked."""
+        return message.due_at is None and not self._rates.knows_rates
+
     async def puts_off(self, message: JobMessage) -> bool:
         """Put a message off without a claim, where its job is known to find no start.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -13,11 +12,10 @@ import psycopg
 from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grouped, locks_of
 from jobfleet_backends.postgres.connection import SEARCH_PATH, Address, Session, cut, is_alive
 from jobfleet_backends.postgres.listener import channel_of
+from jobfleet_backends.postgres.pipeline import Answers, Pipeline, Row, Statement, text_array
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
-
-Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 MAX_BATCH = 512
 _PAUSE_SECONDS = 1.0
@@ -25,8 +23,8 @@ _PAUSE_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
 """A session that was idle for longer may have been ended by its server."""
 NOTIFY = "SELECT pg_notify(%s, payload) FROM pg_catalog.unnest(%s::text[]) AS payload"
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_COMMIT = "COMMIT"
+_BEGIN: Statement = ("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", ())
+_COMMIT: Statement = ("COMMIT", ())
 # A session that waits for another transaction's row gives up before the server looks for deadlocks,
 # after a second. So the server never ends a user's transaction for it. Each statement has an index
 # to go by. A plan that was made while its table was empty would read the whole table, until the
@@ -44,7 +42,7 @@ SELECT {SEARCH_PATH.format(local="true")}, set_config('synchronous_commit',
     {_SETTINGS.format(local="true")}
 """
 _LAG = "SELECT set_config('synchronous_commit', 'off', true)"
-_LOCK = "SELECT 1 FROM jobfleet.locks WHERE lock = ANY(%s) ORDER BY lock FOR UPDATE"
+_LOCK = "SELECT 1 FROM jobfleet.locks WHERE lock = ANY(%s::text[]) ORDER BY lock FOR UPDATE"
 
 
 class SessionThread:
@@ -83,6 +81,8 @@ class SessionThread:
         self._repeats = repeats
         self._reads = reads
         self._session: Session | None = None
+        self._pipeline: Pipeline | None = None
+        """Of the session; ``None`` behind a pooler."""
         self._refused: tuple[float, BaseException] | None = None
         self._busy_since: float | None = None
         self._answered_at = 0.0
@@ -144,8 +144,10 @@ class SessionThread:
         try:
             self._session = self._address.connect(seconds=self._connect_seconds)
             self._prepare(self._session)
+            self._pipeline = None
             if not self._reads and not _is_pooled(self._session):
                 self._session.execute(_SET_SESSION)
+                self._pipeline = Pipeline(self._session)
         except BaseException as error:
             problem = self._address.explain(error)
             self._refused = (time.monotonic() + _PAUSE_SECONDS, problem)
@@ -180,7 +182,7 @@ class SessionThread:
             held = set(waiting)
             now = [each for place, each in enumerate(queued) if place not in held]
             try:
-                answers += self._transaction(session, groups, queued)
+                answers += self._repeated(session, groups, queued)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' answer
                 self._roll_back(session)
                 if session.closed or len(now) == 1:
@@ -197,6 +199,20 @@ class SessionThread:
             return error.__cause__
         return self._address.explain(error)
 
+    def _repeated(
+        self, session: Session, groups: list[Group], queued: Sequence[QueuedOperation]
+    ) -> list[Answer]:
+        """Run a transaction, again if the session has lost what it had prepared."""
+        try:
+            return self._transaction(session, groups, queued)
+        except psycopg.errors.InvalidSqlStatementName:
+            # psycopg discards all statements of a session with each roll-back. Nothing was carried
+            # out: the first statement has failed.
+            self._roll_back(session)
+            if self._pipeline is not None:
+                self._pipeline.forget()
+            return self._transaction(session, groups, queued)
+
     def _transaction(
         self, session: Session, groups: list[Group], queued: Sequence[QueuedOperation]
     ) -> list[Answer]:
@@ -208,61 +224,54 @@ class SessionThread:
         notifications = sorted({each for group in groups for each in group.notifications})
         # What one pipeline sends is one transaction, which its end commits.
         ends_itself = is_sure and not notifications and not _is_pooled(session)
-        with self._pipeline(session) as commit:
-            if not ends_itself:
-                session.execute(_BEGIN, prepare=True)
-            cursors = self._send(session, groups)
-            if is_sure and not ends_itself:
-                commit(notifications)
+        before = [] if ends_itself else [_BEGIN]
+        before += self._settings(session, groups)
+        writes = [
+            (in_schema(group.statement.sql, self._schema), (group.parameter(),)) for group in groups
+        ]
+        after = self._commit(notifications) if is_sure and not ends_itself else []
+        rows = self._send(session, [*before, *writes, *after])[len(before) :]
         answers: list[Answer] = [
             (queued[place][1], value, refusal)
-            for group, cursor in zip(groups, cursors, strict=True)
-            for place, value, refusal in group.outcomes(cursor.fetchall())
+            for group, of_group in zip(groups, rows, strict=False)
+            for place, value, refusal in group.outcomes(of_group)
         ]
         if not is_sure:
-            with self._pipeline(session) as commit:
-                commit(notifications)
+            self._send(session, self._commit(notifications))
         return answers
 
-    def _send(self, session: Session, groups: list[Group]) -> list[Cursor]:
-        """Send the statements; their cursors have rows once the pipeline has ended."""
-        if _is_pooled(session):
-            session.execute(_SET_POOLED)
+    def _settings(self, session: Session, groups: list[Group]) -> list[Statement]:
+        """Return what goes before the statements of a transaction."""
+        statements: list[Statement] = [(_SET_POOLED, ())] if _is_pooled(session) else []
         if all(group.statement.may_lag for group in groups):
-            session.execute(_LAG, prepare=True)
+            statements.append((_LAG, ()))
         # The statements that change locks come first by their rank. So one lock has its order.
         if len(locks := locks_of(groups)) > 1:
-            session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
-        return [
-            session.execute(
-                in_schema(group.statement.sql, self._schema), (group.parameter(),), prepare=True
-            )
-            for group in groups
-        ]
+            statements.append((in_schema(_LOCK, self._schema), (text_array(locks),)))
+        return statements
 
-    @contextmanager
-    def _pipeline(self, session: Session) -> Iterator[Callable[[list[str]], None]]:
-        """Send what is executed inside in one round trip.
+    def _commit(self, notifications: list[str]) -> list[Statement]:
+        """Return what commits, and sends notifications right behind it.
 
-        Yields:
-            What commits, and sends notifications right behind it. They are a transaction of their
-            own. If they fail, the commit stands: the session is ended, and workers look by
-            themselves.
+        They are a transaction of their own. If they fail, the commit stands.
         """
-        commits: list[Cursor] = []
+        notify = (NOTIFY, (channel_of(self._schema), text_array(notifications)))
+        return [_COMMIT, notify] if notifications else [_COMMIT]
 
-        def commit(notifications: list[str]) -> None:
-            commits.append(session.execute(_COMMIT, prepare=True))  # skipped after an error
-            if notifications:
-                session.execute(NOTIFY, (channel_of(self._schema), notifications), prepare=True)
+    def _send(self, session: Session, statements: list[Statement]) -> list[list[Row]]:
+        """Send all in one round trip; return the rows of each.
 
-        try:
-            with session.pipeline():
-                yield commit
-        except psycopg.Error:
-            if not commits or commits[0].statusmessage != _COMMIT:
-                raise
-            session.close()
+        If the commit stands and the notification behind it failed, the session is ended: workers
+        look by themselves.
+        """
+        pipeline = self._pipeline
+        answers = _piped(session, statements) if pipeline is None else pipeline.send(statements)
+        if answers.error is None:
+            return answers.rows
+        if _COMMIT not in statements[: len(answers.rows)]:
+            raise answers.error
+        session.close()
+        return answers.rows
 
     def _roll_back(self, session: Session) -> None:
         """No transaction may stay open; a session that cannot even do that is ended."""
@@ -271,6 +280,22 @@ class SessionThread:
                 session.rollback()
         except psycopg.Error:
             session.close()
+
+
+def _piped(session: Session, statements: list[Statement]) -> Answers:
+    """Send all through psycopg, which prepares nothing behind a pooler."""
+    cursors: list[psycopg.Cursor[Row]] = []
+    answers = Answers()
+    try:
+        with session.pipeline():
+            cursors += [session.execute(sql, values or None) for sql, values in statements]
+    except psycopg.Error as error:
+        answers.error = error
+    for cursor in cursors:
+        if cursor.pgresult is None or cursor.statusmessage is None:
+            break  # skipped after an error
+        answers.rows.append(cursor.fetchall() if cursor.description else [])
+    return answers
 
 
 def _is_pooled(session: Session) -> bool:

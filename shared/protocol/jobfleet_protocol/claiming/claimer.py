@@ -15,7 +15,7 @@ from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, OtherLock
 from jobfleet_protocol.claiming.decision import Attended, Busy, LockAttempt, ends_without_a_start
 from jobfleet_protocol.claiming.lock_leases import LastingLease, LockLeases, locks_of
-from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
+from jobfleet_protocol.claiming.lock_slots import NO_LOCK_SLOTS, LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.claiming.unstartable import UnstartableJobs
@@ -87,8 +87,10 @@ class Claimer:
         claim = ClaimTry(message=message, lease_id=lease_id, terms=terms, is_alone=is_alone)
         if lasting is not None and lasting.lock == FLEET_LOCK:
             return await self._resent(claim, await self._on(lasting, claim))
-        taken = await self._lock_slots.take(terms.slot_demands, request, lease_id)
-        claim = changed(claim, taken=taken)
+        taken = NO_LOCK_SLOTS
+        if terms.slot_demands:
+            taken = await self._lock_slots.take(terms.slot_demands, request, lease_id)
+            claim = changed(claim, taken=taken)
         if taken.full is not None:
             result = await self._beside_full(claim, lasting, taken.full)
         else:

@@ -179,6 +179,11 @@ class RateLimiter:
                 return
             await asyncio.sleep(ahead.total_seconds())
 
+    @property
+    def knows_rates(self) -> bool:
+        """Whether any start has counted against a rate here."""
+        return bool(self._keys)
+
     def crowded(self, demands: Sequence[RateDemand]) -> Crowded | None:
         """Return a rate that is known to have no start within reach, without asking the storage."""
         horizon = self.now() + MOST_AHEAD

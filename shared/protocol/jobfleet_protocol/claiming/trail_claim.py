@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import FleetSealed, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
@@ -54,7 +53,7 @@ from jobfleet_protocol.claiming.rate_deferral import (
     started_data,
 )
 from jobfleet_protocol.claiming.rate_limiter import AT_HAND, Admission
-from jobfleet_protocol.claiming.start_terms import StartTerms
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.trail_writer import Insert
@@ -122,7 +121,7 @@ class TrailClaim:
         if newest is None:
             return None
         await self._require_no_seal(before=decision.head, lease=lease)
-        return changed(self._claimed(claim, lease, newest), terms=terms)
+        return self._claimed(claim, lease, newest, terms)
 
     async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | OtherLock:
         """Claim the job under a lease, or return what else is to be done about its message.
@@ -349,9 +348,9 @@ class TrailClaim:
         """Return what the claim comes to, now that ``newest`` is written."""
         match write:
             case Start():
-                claimed = self._claimed(claim, lease, newest)
-                leases = claim.taken.leases
-                return changed(claimed, terms=claim.terms, admission=admission, slot_leases=leases)
+                return self._claimed(
+                    claim, lease, newest, claim.terms, admission, claim.taken.leases
+                )
             case Resend():
                 return self._claimed(claim, lease, newest)
             case Finish():
@@ -363,10 +362,19 @@ class TrailClaim:
             case never:
                 assert_never(never)
 
-    def _claimed(self, claim: ClaimTry, lease: Lease, newest: Event) -> Claimed:
+    def _claimed(
+        self,
+        claim: ClaimTry,
+        lease: Lease,
+        newest: Event,
+        terms: StartTerms = NO_TERMS,
+        admission: Admission | None = None,
+        slot_leases: tuple[Lease, ...] = (),
+    ) -> Claimed:
         parts, message = self._parts, claim.message
         trail = HeldTrail(head=newest, writer=parts.writer, trail=parts.trail, clock=parts.clock)
-        return Claimed(lease, trail, message.request, message.defaults or parts.rules.defaults)
+        defaults = message.defaults or parts.rules.defaults
+        return Claimed(lease, trail, message.request, defaults, terms, admission, slot_leases)
 
     async def without_a_lock(
         self, claim: ClaimTry, lock: str, attempt: LockAttempt, *, must_open: bool = False

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from devtools.second_flow_checker import faults_of_flows
+from devtools.second_flow_checker import faults_across, faults_of_flows
 
 Row = dict[str, Any]
 ENDED = {"completed", "failed", "timedOut", "cancelled"}
@@ -39,6 +39,7 @@ HASHED = (  # in the order of docs/tamper-evidence.md
     "maxAttempts,epoch,incarnation,claimedBy,lock,lockTurn,locks,dueAt,sent,cancelRequested,"
     "takeovers,maxTakeovers,dismissed,lifecycleBefore," + ",".join(FACTS[1:])
 )
+SEALED = [*FACTS[1:], "state", "epoch", "incarnation", "attempt", "attemptsUsed", "claimedBy"]
 BAD_ENDS, PAIRS = {"Failed", "TimedOut"}, {"AttemptFailed": "RetryScheduled"}
 BY_CALLBACK = {"Step", "Completed", "Failed", "Cancelled"}
 
@@ -57,14 +58,25 @@ def check(lines: Iterable[str], *, raw: bool) -> list[str]:
 def faults_of_job(rows: list[Row], *, raw: bool) -> Iterator[str]:
     """Say what is wrong with the rows of one job."""
     removed = [row for row in rows if (row["data"] or {}).get("tombstone")]
-    if removed:  # a tombstone alone, or a seal as the newest row
+    numbers = [row["sequence"] for row in rows]
+    whole = numbers == list(range(1, len(rows) + 1))
+    if removed:  # a tombstone alone, or a seal as the newest row; event 1 is removed last
         yield from ["rows stand behind a seal"] * (removed != rows[-1:])
-        return
-    if [row["sequence"] for row in rows] != list(range(1, len(rows) + 1)):
+        yield from ["event 1 is missing"] * (numbers[0] != 1)
+        if removed != rows[-1:] or len(rows) == 1:
+            return
+        head, seal = rows[-2:]
+        if numbers[-2] == numbers[-1] - 1 and any(head[name] != seal[name] for name in SEALED):
+            yield "the seal says otherwise than the row before it"
+        if not whole and numbers == [1, *range(numbers[-1] - len(rows) + 2, numbers[-1] + 1)]:
+            yield from faults_of_hashes(rows, raw=raw)
+            return
+        rows = rows[:-1]
+    if not whole:
         yield "sequences are not 1 to n"
     if rows[0]["status"] not in ("Queued", "Scheduled", "Waiting"):
         yield f"begins with {rows[0]['status']}"
-    yield from faults_of_hashes(rows, raw=raw)
+    yield from faults_of_hashes([*rows, *removed], raw=raw)
     for before, row in zip(rows, [*rows[1:], None], strict=True):
         in_claim = before["status"] == "TakenOver" and before["state"] == "running"
         pair = "Started" if in_claim else PAIRS.get(before["status"])
@@ -152,47 +164,37 @@ def claim_findings(rows: list[Row], before: Row, row: Row) -> Iterator[tuple[boo
 
 
 def faults_of_hashes(rows: list[Row], *, raw: bool) -> Iterator[str]:
-    """Say which row does not follow from its content and the row before."""
-    before = ""
+    """Say which row does not follow from its content and the row before, if that stands."""
+    before, number, (head, newest) = "", 0, [*rows[:1], *rows][-2:]
+    erasing = "Erased" in (head["status"], newest["status"])
+    erasing = erasing or newest["sequence"] > head["sequence"] + 1  # a seal, and no row before it
     for row in rows:
+        follows = row["sequence"] == number + 1
         data = (row.get("salt") or "").encode() + compact(row["data"])
         texts = compact([row.get("salt"), row["jobName"], row["message"]])
         digests = [sha256(text).hexdigest() for text in (data, texts)]
         if raw and row.get("salt") and digests != [row["dataHash"], row["textHash"]]:
             yield f"event {row['sequence']}: data, name or message changed"
-        if row.get("erased") and (row["message"] or row["data"] or rows[-1]["status"] != "Erased"):
+        if row.get("erased") and (row["message"] or row["data"] or not erasing):
             yield f"event {row['sequence']}: values without their salt, or no erasure"
         locks = [[each["lock"], each["turn"]] for each in row["locks"]]
         shown = row | {"locks": compact(locks).decode() if locks else None}
         columns = [before, *(shown[name] for name in [*HASHED.split(","), "dataHash", "textHash"])]
-        if sha256(compact(columns)).hexdigest() != row["hash"]:
+        if follows and sha256(compact(columns)).hexdigest() != row["hash"]:
             yield f"event {row['sequence']}: the hash does not follow from the row"
-        before = row["hash"]
-
-
-def faults_across(jobs: Iterable[list[Row]]) -> Iterator[str]:
-    """Say what is wrong between jobs: ids and turns that stand twice, turns left open."""
-    ids: set[str] = set()
-    turns: dict[str, dict[int, str]] = defaultdict(dict)
-    for row in (row for rows in jobs for row in rows):
-        if row["eventId"] in ids:
-            yield f"job {row['jobId']}: event id {row['eventId']} stands twice"
-        ids.add(row["eventId"])
-        held = [(each["lock"], each["turn"]) for each in row["locks"]]
-        for lock, turn in [*held, (row["lock"], row["lockTurn"])] if row["lockTurn"] else held:
-            if turns[lock].setdefault(turn, row["jobId"]) != row["jobId"]:
-                yield f"lock {lock}: turn {turn} of two jobs, {row['jobId']} is one"
-    for newest in (rows[-1] for rows in jobs):
-        later = max(turns.get(newest["lock"], {0: ""}))
-        if newest["state"] == "running" and (newest["lockTurn"] or later) < later:
-            yield f"job {newest['jobId']} still holds a turn, and a later one began"
+        before, number = row["hash"], row["sequence"]
 
 
 def compact(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-if __name__ == "__main__":
-    faults = check(Path(sys.argv[1]).read_text().splitlines(), raw="--raw" in sys.argv)
+def main(arguments: list[str]) -> int:
+    lines = Path(arguments[0]).read_text("utf-8").split("\n")  # no other sign ends a line
+    faults = check(filter(None, lines), raw="--raw" in arguments)
     print("\n".join(faults) or "nothing found")
-    sys.exit(bool(faults))
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -70,6 +70,24 @@ def ends_of(rows: list[Row], incarnation: int) -> set[str]:
             if row["state"] != "completed" and (gone or is_group):
                 found.add("dismissed")
     return found
+
+
+def faults_across(jobs: Iterable[list[Row]]) -> Iterator[str]:
+    """Say what is wrong between jobs: ids and turns that stand twice, turns left open."""
+    ids: set[str] = set()
+    turns: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in (row for rows in jobs for row in rows):
+        if row["eventId"] in ids:
+            yield f"job {row['jobId']}: event id {row['eventId']} stands twice"
+        ids.add(row["eventId"])
+        held = [(each["lock"], each["turn"]) for each in row["locks"]]
+        for lock, turn in [*held, (row["lock"], row["lockTurn"])] if row["lockTurn"] else held:
+            if turns[lock].setdefault(turn, row["jobId"]) != row["jobId"]:
+                yield f"lock {lock}: turn {turn} of two jobs, {row['jobId']} is one"
+    for newest in (rows[-1] for rows in jobs):
+        later = max(turns.get(newest["lock"], {0: ""}))
+        if newest["state"] == "running" and (newest["lockTurn"] or later) < later:
+            yield f"job {newest['jobId']} still holds a turn, and a later one began"
 
 
 def endings(rows: list[Row]) -> list[Row]:

@@ -63,7 +63,43 @@ def test_a_seal_stands_behind_the_rows_that_it_removes_or_breaks_a_rule() -> Non
     assert rules(seal) == {1}
     stone = removed(life)
     late = seal_of(stone, head=replace(life.head, after=replace(life.head.after, sequence=5)))
-    assert rules(*life.events, late) == {2}
+    assert rules(*life.events, late) == {1, 2}
+
+
+def test_a_history_that_is_being_removed_lacks_its_oldest_rows_but_the_first() -> None:
+    life = completed()
+    first, *rest = life.events
+    seal = seal_of(removed(life), head=life.head)
+    for gone in range(len(rest) + 1):
+        assert rules(first, *rest[gone:], seal) == set()
+
+
+@pytest.mark.parametrize("gone", [0, 2, 3])
+def test_no_other_row_is_missing_before_a_seal(gone: int) -> None:
+    life = completed()
+    events = [event for place, event in enumerate(life.events) if place != gone]
+    assert 1 in rules(*events, seal_of(removed(life), head=life.head))
+
+
+@pytest.mark.parametrize("kind", [completed, failed])
+def test_a_seal_that_says_otherwise_than_the_row_before_it_breaks_rule_2(kind: Any) -> None:
+    life = kind()
+    stone = removed(life)
+    other = State.CANCELLED
+    falsely = replace(stone, status="Cancelled", after=replace(stone.after, state=other))
+    renamed = replace(stone, facts=replace(stone.facts, job_type="another"))
+    for forged in (falsely, renamed):
+        assert rules(*life.events, seal_of(forged, head=life.head)) == {2}
+
+
+def test_a_row_before_a_seal_is_checked_like_any_other() -> None:
+    life = completed()
+    seal = seal_of(removed(life), head=life.head)
+    first, second, *rest = life.events
+    changed = replace(second, message="changed")
+    assert rules(first, changed, *rest, seal) == {12}
+    emptied = [event.without_values() for event in life.events]
+    assert rules(*emptied, seal) == {12}
 
 
 @pytest.mark.parametrize(

@@ -93,4 +93,4 @@ async def _is_stored(session: Session, job_id: str) -> bool:
 
 def _line(found: ControlViolation) -> str:
     where = f"{found.subject} {found.name}  entry {found.sequence}"
-    return f"VIOLATION  {where}: {visible(found.message)}"
+    return visible(f"VIOLATION  {where}: {found.message}")

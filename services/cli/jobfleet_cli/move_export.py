@@ -69,7 +69,7 @@ class MoveExport:
         found = await asyncio.to_thread(check_move, self._out, option=OUT)
         print_findings(found.violations, "VIOLATION", as_json=False)
         for entry in found.control:
-            print(f"VIOLATION  {entry.subject} {entry.name}: {visible(entry.message)}")
+            print(visible(f"VIOLATION  {entry.subject} {entry.name}: {entry.message}"))
         for problem in move.problems:
             print(f"incomplete: {visible(problem)}", file=sys.stderr)
         print(f"{found.counts}, {found.total} violations")

@@ -139,4 +139,4 @@ def print_findings(findings: Iterable[Violation | Note], mark: str, *, as_json: 
 def _line(found: Violation | Note, mark: str) -> str:
     event = f"event {found.sequence or '?'} {found.event_id or ''}".strip()
     rule = f"rule {found.rule} ({RULES[found.rule]})"
-    return f"{mark}  job {found.job_id}  {event}  {rule}: {visible(found.message)}"
+    return visible(f"{mark}  job {found.job_id}  {event}  {rule}: {found.message}")

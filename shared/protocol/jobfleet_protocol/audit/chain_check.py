@@ -9,7 +9,7 @@ from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.violation import Violation
 from jobfleet_protocol.trail.chain import BEGINNING, data_hash_of, row_hash, text_hash_of
-from jobfleet_protocol.trail.large_data import is_stored_apart
+from jobfleet_protocol.trail.large_data import is_stored_apart, own_name
 from jobfleet_protocol.trail.tombstone import is_seal
 
 CHAIN_RULE = 12
@@ -27,8 +27,7 @@ def check_chain(events: Sequence[Event]) -> Iterator[Violation]:
     """
     previous: str | None = BEGINNING
     expected = 1
-    # The retention may have removed ``Erased`` already, and rows before it still stand.
-    is_erasing = any(event.status == Status.ERASED or is_seal(event) for event in events)
+    is_erasing = any(event.status == Status.ERASED for event in events) or _has_lost_its_end(events)
     for event in events:
         if event.sequence != expected:
             previous = None
@@ -40,6 +39,12 @@ def check_chain(events: Sequence[Event]) -> Iterator[Violation]:
                 yield violation(event, flaw)
             previous = event.hash
         expected = event.sequence + 1
+
+
+def _has_lost_its_end(events: Sequence[Event]) -> bool:
+    """Whether the retention has removed what stood before the seal; ``Erased`` too, if it did."""
+    *_, before, last = [0, 0, *(event.sequence for event in events)]
+    return bool(events) and is_seal(events[-1]) and before != last - 1
 
 
 def violation(event: Event, message: str) -> Violation:
@@ -72,7 +77,10 @@ def _compare(event: Event, previous: str | None) -> str | None:
         return "the row has no hash, or no salt"
     if event.text_hash != text_hash_of(event, event.salt):
         return "the job's name or the message was changed after it was written"
-    if not is_stored_apart(event) and event.data_hash != data_hash_of(event, event.salt):
+    if is_stored_apart(event):
+        if event.data["blob"] != own_name(event):
+            return "the row names data that are not its own"
+    elif event.data_hash != data_hash_of(event, event.salt):
         return "the data were changed after they were written"
     if previous is not None and event.hash != row_hash(event, previous):
         return "the row, or the row before it, was changed after it was written"

@@ -25,6 +25,8 @@ from jobfleet_protocol.trail.transitions import change_of, follow
 CLOCK_STEP = timedelta(seconds=1)
 """Times of neighbouring rows that fall by this much show a clock step; less is ordinary skew."""
 
+_FIRST_REMOVED = 2
+"""The retention removes this event first, and event 1 last."""
 _AFTER_END = (Status.REDRIVEN, Status.DISMISSED, Status.ERASED)
 _FROM_OUTSIDE = (Status.CANCEL_REQUESTED, Status.TAKEN_OVER)
 _BY_THE_SENDER = (Status.STEP, Status.COMPLETED, Status.FAILED)
@@ -51,6 +53,7 @@ class HistoryCheck:
         self._base: Event | None = None
         self._blind = False
         self._holes = False
+        self._is_sealed = False
         self._strayed = False
         self._ids: dict[str, int] = {}
         self._open: list[Claim] = []
@@ -62,36 +65,43 @@ class HistoryCheck:
 
     def check(self, events: Sequence[Event]) -> HistoryCheck:
         """Check a complete history; garbage in a row is a violation, never an error."""
-        for place, event in enumerate(events):
-            if is_tombstone(event):
-                if place == 0 and event.sequence != 1:
-                    self._report(1, event, f"event 1 is missing behind seal {event.sequence}")
-                return self._check_removed(events[place:])
-        for event in events:
+        stones = (place for place, event in enumerate(events) if is_tombstone(event))
+        end = next(stones, len(events))
+        self._is_sealed = end < len(events)
+        for event in events[:end]:
             try:
                 self._row(event)
             except (ValueError, TypeError, AttributeError, OverflowError) as error:
                 self._report(3, event, f"the row cannot be read: {error}")
                 self._lose_sight()
-        self._check_last()
+        if self._is_sealed:
+            self._check_removed(*events[end:])
+        else:
+            self._check_last()
         return self
 
-    def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
-        """Check a history that the retention has removed: one row of a certain form is left.
+    def _check_removed(self, tombstone: Event, *others: Event) -> None:
+        """Check the row that stands for a removed history, alone or as a seal behind its rows.
 
-        While the history is being removed, that row is a seal, the last row. The rows before it are
-        being deleted, so a gap between them is not a violation.
+        The removal deletes the oldest rows first and event 1 last.
         """
-        tombstone, *others = events
         try:
             flaw = flaw_of(tombstone)
         except ValueError as error:
             flaw = str(error)
         if flaw is not None:
             self._report(2, tombstone, flaw)
+        elif self._base is not None and tombstone.sequence == self._expected:
+            self._check_seal(tombstone, self._base)
+        self._check_sequence(tombstone)
         for event in others:
             self._report(4, event, f"{event.status} after the tombstone of a removed history")
-        return self
+
+    def _check_seal(self, seal: Event, head: Event) -> None:
+        """The job ended as the seal says: its state is that of the row before."""
+        after = replace(head.after, sequence=seal.sequence, lifecycle_before=head.newest_lifecycle)
+        if seal.after != after or not _same_facts(head, seal):
+            self._report(2, seal, "the seal says otherwise than the row before it")
 
     def _row(self, event: Event) -> None:
         self._check_id(event)
@@ -115,7 +125,8 @@ class HistoryCheck:
         found, expected = event.sequence, self._expected
         self._expected = found + 1
         if found != expected:
-            self._report(1, event, f"event {expected} is missing; event {found} stands there")
+            if not (self._is_sealed and expected == _FIRST_REMOVED):
+                self._report(1, event, f"event {expected} is missing; event {found} stands there")
             self._lose_sight()
 
     def _lose_sight(self) -> None:
@@ -306,7 +317,7 @@ def _same_facts(one: Event, other: Event) -> bool:
     An erasure removes the job's name from one row after the other.
     """
     before, facts = replace(one.facts, created_at=other.facts.created_at), other.facts
-    if one.is_erased or other.is_erased or other.status == Status.ERASED:
+    if one.is_erased or other.is_erased or Status.ERASED in (one.status, other.status):
         before, facts = replace(before, job_name=""), replace(facts, job_name="")
     return before == facts
 

@@ -18,6 +18,11 @@ def is_stored_apart(event: Event) -> bool:
     return event.data.keys() - {INDEXED} == {"blob", "size"}
 
 
+def own_name(event: Event) -> str:
+    """Return the name under which the event's data lie where they are stored apart."""
+    return f"{event.job_id}/{event.after.epoch}/{event.event_id}"
+
+
 async def externalise(event: Event, payloads: PayloadStore, *, inline_bytes: int) -> Event:
     """Return the event with large data replaced by the name under which they are stored.
 
@@ -35,7 +40,7 @@ def split(event: Event, *, inline_bytes: int) -> tuple[Event, tuple[str, bytes] 
     body = encode(event.data) if event.data else b""
     if len(body) <= inline_bytes:
         return event, None
-    name = f"{event.job_id}/{event.after.epoch}/{event.event_id}"
+    name = own_name(event)
     kept = {INDEXED: event.data[INDEXED]} if INDEXED in event.data else {}
     return replace(event, data={"blob": name, "size": len(body), **kept}), (name, body)
 
@@ -51,8 +56,8 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
         return event
     name = event.data["blob"]
     what = f"data of event {event.sequence} of job {event.job_id}"
-    # Another job's value, or the fleet's key, must not be read by a forged row.
-    is_own = isinstance(name, str) and name.startswith(f"{event.job_id}/") and _is_name(name)
+    # Another row's value, or the fleet's key, must not be read by a forged row.
+    is_own = name == own_name(event) and _is_name(name)
     body = await payloads.get(name) if is_own else None
     if body is None:
         raise DataMissing(f"{what} is missing")

@@ -55,12 +55,13 @@ async def test_storage_in_trouble_delays_a_claim_and_takes_over_nothing(
     assert (await workshop.run("job")).data["result"] == 1
 
 
+@pytest.mark.parametrize("error", [None, TypeError("a row that no publisher writes")])
 async def test_a_broker_in_trouble_is_told_of_once_and_once_when_it_is_over(
-    workshop: Workshop,
+    workshop: Workshop, error: Exception | None
 ) -> None:
     running = workshop.start_worker(work)
     with structlog.testing.capture_logs() as logs:
-        workshop.spoil_source(running).lose_request("receive", times=3)
+        workshop.spoil_source(running).lose_request("receive", times=3, error=error)
         await workshop.run("job")
     events = [entry["event"] for entry in logs if entry["event"].startswith("consumer.")]
     assert events == [CONSUMER_FAILED, CONSUMER_RECOVERED]

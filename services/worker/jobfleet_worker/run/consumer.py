@@ -91,8 +91,8 @@ class Consumer:
             try:
                 await self._seal.check()
                 deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
-            except BackendError as error:
-                self._note(str(error))
+            except Exception as error:  # noqa: BLE001 - one strange row must not end the worker
+                self._note(error)
                 await asyncio.sleep(next(pause))
                 continue
             self._note(None)
@@ -114,14 +114,17 @@ class Consumer:
         if task is not None and (waiting := self._undecided.pop(task, None)) is not None:
             waiting.set()
 
-    def _note(self, problem: str | None) -> None:
+    def _note(self, error: Exception | None) -> None:
         """Log once per change why nothing can be received."""
+        problem = None if error is None else str(error) or type(error).__name__
         if problem == self._problem:
             return
         if problem is None:
             _log.info(CONSUMER_RECOVERED)
-        else:
+        elif isinstance(error, BackendError):
             _log.warning(CONSUMER_FAILED, error=problem)
+        else:
+            _log.error(CONSUMER_FAILED, error=problem, exc_info=error)
         self._problem = problem
 
     @property

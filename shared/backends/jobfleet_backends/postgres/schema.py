@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS, OPEN_COLUMNS
+from jobfleet_contracts.json_size import MAX_FOREIGN_BYTES
 
 VERSION = 1
 """Version of the schema that this code makes and needs."""
@@ -234,7 +235,8 @@ CREATE TABLE jobfleet.messages (
     holder text,
     unanswered smallint NOT NULL DEFAULT 0 CHECK (unanswered >= 0),
     body text NOT NULL,
-    hints text
+    hints text,
+    CHECK (hints IS NOT NULL OR octet_length(body) <= {MAX_FOREIGN_BYTES})
 );
 CREATE INDEX messages_by_lane ON jobfleet.messages (queue, lane, visible_at, message);
 CREATE TABLE jobfleet.queues (queue {_TEXT} PRIMARY KEY);

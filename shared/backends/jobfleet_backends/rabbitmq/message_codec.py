@@ -7,9 +7,7 @@ over body and hints (HMAC-SHA256). A message without a right code is read as a f
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from aio_pika.abc import AbstractMessage, HeadersType
@@ -22,7 +20,6 @@ from jobfleet_contracts.codec import (
     encode,
     encode_text,
     format_time,
-    parse_time,
     refuse_repeated_names,
 )
 from jobfleet_contracts.cut_text import cut_text
@@ -37,6 +34,7 @@ from jobfleet_contracts.message import (
     JobMessage,
     MalformedMessage,
 )
+from jobfleet_contracts.message_hints import count_of, hash_of, is_sha256, moment_of
 
 SEQUENCE = "jobfleet-sequence"
 PUBLISHED_AT = "jobfleet-published-at"
@@ -50,7 +48,6 @@ TRACEPARENT = "traceparent"
 MAX_REASON_CHARACTERS = 1_000
 _HINTS = (SEQUENCE, PUBLISHED_AT, DUE_AT, DEFERRALS, DEFAULTS, OPENING_HASH)
 _TRACEPARENT_CHARACTERS = 55
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNANSWERED = "x-delivery-count"
 """Deliveries of a quorum queue's message that ended without an answer; lost connections count."""
 _BROKERS_OWN = ("x-", "CC", "BCC")
@@ -91,7 +88,7 @@ def decode_message(
     worker then reads event 1 and runs that request.
     """
     try:
-        if (_count(received.headers, _UNANSWERED) or 0) >= DELIVERY_LIMIT:
+        if (count_of(received.headers, _UNANSWERED) or 0) >= DELIVERY_LIMIT:
             return MalformedMessage.unanswered(received.body, received.message_id)
         is_ours = key is not None and _is_ours(key, received.body, received.headers)
         message = _decode(received.body, received.headers, received.message_id, is_ours=is_ours)
@@ -142,20 +139,18 @@ def _decode(
         unknown_fields=unknown,
         body=body if unknown or is_internal(request) else b"",
         defaults=_defaults(headers),
-        sequence=_count(headers, SEQUENCE),
-        published_at=_moment(headers, PUBLISHED_AT),
-        due_at=_moment(headers, DUE_AT),
-        deferrals=_count(headers, DEFERRALS) or 0,
-        opening_hash=_hash(headers),
+        sequence=count_of(headers, SEQUENCE),
+        published_at=moment_of(headers, PUBLISHED_AT),
+        due_at=moment_of(headers, DUE_AT),
+        deferrals=count_of(headers, DEFERRALS) or 0,
+        opening_hash=hash_of(headers, OPENING_HASH),
     )
     return message.without_proof() if unknown else message
 
 
 def _is_ours(key: bytes, body: bytes, headers: Mapping[str, Any]) -> bool:
     given = headers.get(CODE)
-    if not isinstance(given, str) or not _SHA256.fullmatch(given):
-        return False
-    return hmac.compare_digest(given, _code(key, body, headers))
+    return is_sha256(given) and hmac.compare_digest(str(given), _code(key, body, headers))
 
 
 def _code(key: bytes, body: bytes, headers: Mapping[str, Any]) -> str:
@@ -168,32 +163,6 @@ def _adopt_trace(fields: dict[str, Any], headers: Mapping[str, Any]) -> None:
     trace = headers.get(TRACEPARENT)
     if isinstance(trace, str) and "context" not in fields:
         fields["context"] = {TRACEPARENT: trace[:_TRACEPARENT_CHARACTERS]}
-
-
-def _count(headers: Mapping[str, Any], name: str) -> int | None:
-    value = headers.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InvalidRequest(f"header {name}: must be a whole number from 0", field=name)
-    return value
-
-
-def _hash(headers: Mapping[str, Any]) -> str | None:
-    value = headers.get(OPENING_HASH)
-    if value is not None and not (isinstance(value, str) and _SHA256.fullmatch(value)):
-        raise InvalidRequest(
-            f"header {OPENING_HASH}: must be 64 hexadecimal digits", field=OPENING_HASH
-        )
-    return value
-
-
-def _moment(headers: Mapping[str, Any], name: str) -> datetime | None:
-    value = headers.get(name)
-    try:
-        return None if value is None else parse_time(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRequest(f"header {name}: {error}", field=name) from error
 
 
 def _defaults(headers: Mapping[str, Any]) -> JobDefaults | None:

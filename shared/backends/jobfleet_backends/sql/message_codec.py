@@ -9,7 +9,6 @@ from jobfleet_contracts.codec import (
     encode,
     encode_text,
     format_optional_time,
-    parse_optional_time,
     refuse_repeated_names,
 )
 from jobfleet_contracts.errors import InvalidRequest
@@ -22,6 +21,7 @@ from jobfleet_contracts.message import (
     JobMessage,
     MalformedMessage,
 )
+from jobfleet_contracts.message_hints import count_of, hash_of, moment_of
 
 
 def encode_message(message: JobMessage) -> tuple[bytes, str]:
@@ -52,8 +52,10 @@ def decode_message(
         return MalformedMessage.unanswered(whole)
     try:
         return _message(whole, decode(hints) if hints else {})
-    except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError) as error:
-        return MalformedMessage(whole, str(error) or type(error).__name__)
+    except InvalidRequest as error:
+        return MalformedMessage(whole, str(error))
+    except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
+        return MalformedMessage(whole, f"cannot be read: {type(error).__name__}: {error}")
 
 
 def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
@@ -75,12 +77,12 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
         unknown_fields=unknown,
         body=body if unknown or is_internal(request) else b"",
         defaults=JobDefaults.from_json(defaults) if defaults else None,
-        sequence=hints.get("sequence"),
-        published_at=parse_optional_time(hints.get("publishedAt")),
-        due_at=parse_optional_time(hints.get("dueAt")),
-        deferrals=hints.get("deferrals", 0),
-        opening_hash=hints.get("openingHash"),
-        incarnation=hints.get("incarnation", 1),
-        lost_workers=hints.get("lostWorkers", 0),
+        sequence=count_of(hints, "sequence"),
+        published_at=moment_of(hints, "publishedAt"),
+        due_at=moment_of(hints, "dueAt"),
+        deferrals=count_of(hints, "deferrals") or 0,
+        opening_hash=hash_of(hints, "openingHash"),
+        incarnation=count_of(hints, "incarnation") or 1,
+        lost_workers=count_of(hints, "lostWorkers") or 0,
     )
     return message.without_proof() if unknown else message

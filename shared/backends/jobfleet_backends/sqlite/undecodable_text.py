@@ -1,4 +1,4 @@
-"""Text of the database that is not UTF-8: somebody has edited it with another program.
+"""Text of the database that is not UTF-8: edited with another program.
 
 The driver ends the whole query at such a cell. The query is then repeated with readers of text that
 take any bytes and mark the row. So the ordinary way, on which each cell is decoded by the driver

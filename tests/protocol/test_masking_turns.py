@@ -56,7 +56,7 @@ async def test_a_list_lets_others_have_turns_between_its_parts() -> None:
 
 def test_the_weight_of_a_value_counts_names_and_texts_up_to_a_limit() -> None:
     assert weight_of({"abc": ["de", 1, None]}) == 3 + 2 + 6 * 10
-    assert weight_of(["x"] * 1_000_000) < AT_ONCE + 100
+    assert weight_of(["x"] * 1_000_000) == 10 * 1_000_001, "looks at no text"
 
 
 def test_the_weight_of_a_record_is_that_of_the_texts_in_its_fields() -> None:
@@ -75,3 +75,15 @@ async def test_an_item_is_weighed_itself_unless_its_texts_are_named() -> None:
     assert (await in_turn(lambda _: _thread(""), {"a": "b" * 10_000})).startswith("masking_")
     assert (await in_turns(_thread, ["a" * AT_ONCE]))[0].startswith("masking-long_")
     assert await in_turn(_thread, "a" * AT_ONCE, "") == threading.current_thread().name
+
+
+async def test_the_loop_weighs_no_more_of_a_list_than_it_may_mask_itself() -> None:
+    here, weighed_here = threading.current_thread(), list[int]()
+
+    def text_of(item: int) -> str:
+        if threading.current_thread() is here:
+            weighed_here.append(item)
+        return "x" * 100
+
+    assert await in_turns(str, range(1_000), text_of) == [*map(str, range(1_000))]
+    assert len(weighed_here) < 10

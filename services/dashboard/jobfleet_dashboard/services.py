@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -38,12 +39,21 @@ from jobfleet_protocol.reading.queue_record import QueueReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
+LISTS_AT_ONCE = 4
+"""Lists, histories and pages of exports that are read and masked at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts of one dashboard, as ``request.app.state.services``."""
+    """The parts of one dashboard, as ``request.app.state.services``.
+
+    Attributes:
+        list_turn: enter it to read and mask up to 1,000 rows. Leave it before anything is sent:
+            a client that reads nothing must not keep others waiting.
+    """
 
     backend: Backend
+    list_turn: asyncio.Semaphore
     clock: Clock
     options: DashboardOptions
     writes: WriteSide
@@ -129,6 +139,7 @@ class Services:
                 clock=clock,
             ),
             backend=backend,
+            list_turn=asyncio.Semaphore(LISTS_AT_ONCE),
             clock=clock,
             options=options,
             writes=writes,

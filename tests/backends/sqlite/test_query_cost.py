@@ -49,6 +49,8 @@ class CountedDatabase:
         self._connection.set_progress_handler(self._count, 1)
         return operation(self._connection)
 
+    fetch_as = Database.fetch_as
+
     async def steps(self, question: Callable[[], Awaitable[Any]]) -> int:
         """Return how many steps a question takes."""
         self._steps = 0

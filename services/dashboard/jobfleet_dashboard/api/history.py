@@ -74,8 +74,10 @@ async def events(
     request: Request, job_id: JobId, query: Annotated[HistoryFilter, Query()]
 ) -> Response:
     """The history of a job, oldest first; with or without its steps."""
-    reader = services_of(request).job_reader
+    services = services_of(request)
+    reader = services.job_reader
     read = reader.events if query.steps else reader.lifecycle
-    found = await read(job_id, cursor=query.cursor, limit=query.limit)
-    items = await in_turns(Event.to_json, found.items, texts_of)
-    return by_hand({"items": items, "next": found.next})
+    async with services.list_turn:
+        found = await read(job_id, cursor=query.cursor, limit=query.limit)
+        items = await in_turns(Event.to_json, found.items, texts_of)
+        return by_hand({"items": items, "next": found.next})

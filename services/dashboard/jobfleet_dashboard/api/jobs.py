@@ -36,22 +36,26 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 @router.get("/api/jobs", response_model=EventPage | JobPage, **described(JOBS))
 async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Response:
     """The last job events, newest first; with ``view=jobs`` one row per job."""
-    reader = services_of(request).backend.reader
-    if query.view == "jobs":
-        rows = await reader.jobs(query.job_query())
-        items = await in_turns(JobRow.to_json, rows.items, message_of)
-        return by_hand(page(items, rows.next, rows.searched_back_to))
-    found = await reader.events(query.event_query())
-    items = await in_turns(Event.to_json, found.items, texts_of)
-    return by_hand(page(items, found.next, found.searched_back_to))
+    services = services_of(request)
+    reader = services.backend.reader
+    async with services.list_turn:
+        if query.view == "jobs":
+            rows = await reader.jobs(query.job_query())
+            items = await in_turns(JobRow.to_json, rows.items, message_of)
+            return by_hand(page(items, rows.next, rows.searched_back_to))
+        found = await reader.events(query.event_query())
+        items = await in_turns(Event.to_json, found.items, texts_of)
+        return by_hand(page(items, found.next, found.searched_back_to))
 
 
 @router.get("/api/events", response_model=EventPage, **described(FLEET_EVENTS))
 async def fleet_events(request: Request, query: Annotated[EventsFilter, Query()]) -> Response:
     """What happened in the fleet in a range of time, newest first."""
-    found = await find_events(services_of(request).backend.reader, query.event_query())
-    items = await in_turns(Event.to_json, found.items, texts_of)
-    return by_hand(page(items, found.next, found.searched_back_to))
+    services = services_of(request)
+    async with services.list_turn:
+        found = await find_events(services.backend.reader, query.event_query())
+        items = await in_turns(Event.to_json, found.items, texts_of)
+        return by_hand(page(items, found.next, found.searched_back_to))
 
 
 @router.get("/api/jobs/{jobId:uuid}", response_model=JobDocument, **described(JOB))

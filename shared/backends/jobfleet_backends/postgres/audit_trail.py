@@ -135,13 +135,13 @@ class PostgresAuditTrail:
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""
-        rows = await self._rows("WHERE job_id = %s ORDER BY sequence DESC LIMIT 1", job_id)
-        return row_to_event(rows[0]) if rows else None
+        events = await self._events("WHERE job_id = %s ORDER BY sequence DESC LIMIT 1", job_id)
+        return events[0] if events else None
 
     async def read(self, job_id: str, sequence: int) -> Event | None:
         """Return one event."""
-        rows = await self._rows("WHERE job_id = %s AND sequence = %s", job_id, sequence)
-        return row_to_event(rows[0]) if rows else None
+        events = await self._events("WHERE job_id = %s AND sequence = %s", job_id, sequence)
+        return events[0] if events else None
 
     async def history(
         self, job_id: str, *, after: int = 0, before: int | None = None, limit: int = 1000
@@ -149,17 +149,14 @@ class PostgresAuditTrail:
         """Return events between two sequences, oldest first."""
         if before is None:
             where = "WHERE job_id = %s AND sequence > %s ORDER BY sequence LIMIT %s"
-            rows = await self._rows(where, job_id, after, limit)
-        else:
-            where = "WHERE job_id = %s AND sequence > %s AND sequence < %s"
-            where += " ORDER BY sequence DESC LIMIT %s"
-            rows = (await self._rows(where, job_id, after, before, limit))[::-1]
-        return [row_to_event(row) for row in rows]
+            return await self._events(where, job_id, after, limit)
+        where = "WHERE job_id = %s AND sequence > %s AND sequence < %s"
+        where += " ORDER BY sequence DESC LIMIT %s"
+        return (await self._events(where, job_id, after, before, limit))[::-1]
 
     async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
         """Return lifecycle events, oldest first; each row is found by its primary key."""
-        rows = await self._database.fetch(_LIFECYCLE, job_id, last, limit)
-        return [row_to_event(row) for row in rows]
+        return await self._database.fetch_as(row_to_event, _LIFECYCLE, job_id, last, limit)
 
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Yield each job's history; short reads, so that no snapshot stands for long."""
@@ -175,6 +172,9 @@ class PostgresAuditTrail:
                 job += of_job
         if job:
             yield [row_to_event_or_stand_in(row) for row in job]
+
+    async def _events(self, where: str, *values: Any) -> list[Event]:
+        return await self._database.fetch_as(row_to_event, _SELECT + where, *values)
 
     async def _rows(self, where: str, *values: Any) -> list[Row]:
         return await self._database.fetch(_SELECT + where, *values)

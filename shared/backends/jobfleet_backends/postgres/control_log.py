@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.sql.control_rows import CONTROL_COLUMNS, entry_to_row, row_to_entry
@@ -44,18 +45,19 @@ class PostgresControlLog:
     async def read(self, subject: ControlSubject, name: str, sequence: int) -> ControlEntry | None:
         """Return one entry."""
         where = "WHERE subject = %s AND name = %s AND sequence = %s"
-        rows = await self._database.fetch(_SELECT + where, subject.value, name, sequence)
-        return row_to_entry(rows[0]) if rows else None
+        entries = await self._database.fetch_as(
+            row_to_entry, _SELECT + where, subject.value, name, sequence
+        )
+        return entries[0] if entries else None
 
     async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
         """Return the last entry."""
-        rows = await self._database.fetch(_NEWEST, subject.value, name)
-        return row_to_entry(rows[0]) if rows else None
+        entries = await self._entries(_NEWEST, subject.value, name)
+        return entries[0] if entries else None
 
     async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
         """Return the last entry of every name; two steps down the index for each."""
-        rows = await self._database.fetch(_HEADS, *[subject.value] * 3)
-        return [row_to_entry(row) for row in rows]
+        return await self._entries(_HEADS, *[subject.value] * 3)
 
     async def history(
         self,
@@ -68,8 +70,9 @@ class PostgresControlLog:
         """Return entries of one log, newest first."""
         where = "WHERE subject = %s AND name = %s AND sequence < %s ORDER BY sequence DESC LIMIT %s"
         end = 2**62 if before is None else before
-        rows = await self._database.fetch(_SELECT + where, subject.value, name, end, limit)
-        return [row_to_entry(row) for row in rows]
+        return await self._database.fetch_as(
+            row_to_entry, _SELECT + where, subject.value, name, end, limit
+        )
 
     async def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
         """Yield each log whole."""
@@ -77,5 +80,7 @@ class PostgresControlLog:
         for subject in ControlSubject:
             for head in await self.heads(subject):
                 values = subject.value, head.name, head.sequence
-                rows = await self._database.fetch(_SELECT + where, *values)
-                yield [row_to_entry(row) for row in rows]
+                yield await self._entries(_SELECT + where, *values)
+
+    async def _entries(self, statement: str, *values: Any) -> list[ControlEntry]:
+        return await self._database.fetch_as(row_to_entry, statement, *values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from jobfleet_backends.postgres.batch import BatchStatement, Item, Request, Result
@@ -124,6 +124,13 @@ class Database:
         """Return the rows of one question."""
         text = self.sql(statement)
         return await self.read(lambda session: session.execute(text, values).fetchall())
+
+    async def fetch_as(self, decode: Callable[[Row], T], statement: str, *values: Any) -> list[T]:
+        """Return what ``decode``, called in the reader's thread, makes of each row."""
+        text = self.sql(statement)
+        return await self.read(
+            lambda session: [*map(decode, session.execute(text, values).fetchall())]
+        )
 
     async def execute(self, statement: str, *values: Any) -> int:
         """Run one statement in a transaction of its own; return how many rows it changed."""

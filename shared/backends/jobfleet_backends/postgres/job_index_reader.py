@@ -27,6 +27,7 @@ from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
     OPEN_COLUMNS,
+    decoded,
     row_to_event_or_stand_in,
     row_to_job_or_stand_in,
     row_to_open,
@@ -103,17 +104,14 @@ class PostgresJobIndexReader:
             tests=event_tests(_SQL, query),
             window=SEARCHED_EVENTS,
         )
-        rows, cursor, back_to = await self._database.read(page.run)
-        return Page([_event(row) for row in rows], cursor, back_to)
+        return await self._database.read(lambda session: decoded(_event, page.run(session)))
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; it names transaction and position."""
         if cursor is None:
-            rows = await self._database.fetch(_NEWEST)
-        else:
-            xid, position = _LIVE_CURSOR.parts(cursor)
-            rows = await self._database.fetch(_SINCE, xid, int(position), limit)
-        return [TimelineEntry(_event(row), f"{row[-2]}~{row[-1]}") for row in rows]
+            return await self._database.fetch_as(_entry, _NEWEST)
+        xid, position = _LIVE_CURSOR.parts(cursor)
+        return await self._database.fetch_as(_entry, _SINCE, xid, int(position), limit)
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
@@ -121,10 +119,11 @@ class PostgresJobIndexReader:
             return Page([])
         if query.keys:
             tests, schema = keyed_tests(_SQL, query), self._database.schema
-            found = await self._database.read(
-                lambda session: look_up(session, schema, query, tests)
+            return await self._database.read(
+                lambda session: decoded(
+                    row_to_job_or_stand_in, look_up(session, schema, query, tests)
+                )
             )
-            return Page([row_to_job_or_stand_in(row) for row in found[0]], *found[1:])
         page = PageQuery(
             schema=self._database.schema,
             table="jobs",
@@ -135,8 +134,9 @@ class PostgresJobIndexReader:
             tests=job_tests(_SQL, query),
             window=SEARCHED_JOBS,
         )
-        rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_job_or_stand_in(row) for row in rows], cursor, back_to)
+        return await self._database.read(
+            lambda session: decoded(row_to_job_or_stand_in, page.run(session))
+        )
 
     async def counts(self) -> Mapping[State, int]:
         """Return jobs per state, added up from what each statement changed."""
@@ -211,6 +211,10 @@ def _event(row: Row) -> Event:
     """Return the timeline's copy of an event."""
     copy = copied_data(row[_DATA])
     return row_to_event_or_stand_in((*row[:_DATA], copy, *row[_DATA + 1 :]))
+
+
+def _entry(row: Row) -> TimelineEntry:
+    return TimelineEntry(_event(row), f"{row[-2]}~{row[-1]}")
 
 
 def _open_place(cursor: str | None) -> tuple[str, str, int]:

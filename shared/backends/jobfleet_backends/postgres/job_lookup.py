@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.page_query import Condition
 from jobfleet_backends.postgres.schema import in_schema
-from jobfleet_backends.sql.row_codec import JOB_COLUMNS
+from jobfleet_backends.sql.row_codec import JOB_COLUMNS, FoundRows
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
 from jobfleet_contracts.index import JobQuery
@@ -32,7 +30,7 @@ _LAST = ("infinity", "")
 
 def look_up(
     session: Session, schema: str, query: JobQuery, tests: Sequence[Condition]
-) -> tuple[list[Row], str | None, datetime | None]:
+) -> FoundRows:
     """Return rows, the next cursor, and where a bounded search has stopped.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any
 from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.schema import in_schema
+from jobfleet_backends.sql.row_codec import FoundRows
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import NUMBER, TIME, CursorForm
 
@@ -44,7 +45,7 @@ class PageQuery:
     tests: list[Condition] = field(default_factory=list)
     window: int = 200_000
 
-    def run(self, session: Session) -> tuple[list[Row], str | None, datetime | None]:
+    def run(self, session: Session) -> FoundRows:
         """Return rows, the next cursor, and where a bounded search has stopped."""
         rows: list[Row] = []
         stops: list[Place] = []
@@ -73,7 +74,7 @@ class PageQuery:
         statement = f"SELECT {self.columns}, {self.time}, position FROM ({rows}) AS found LIMIT %s"
         return in_schema(statement, self.schema), (*values, self.limit + 1)
 
-    def _cut(self, rows: list[Row], stop: Place) -> tuple[list[Row], str | None, datetime | None]:
+    def _cut(self, rows: list[Row], stop: Place) -> FoundRows:
         """Rows beyond the nearest end of a window come with the next page."""
         seen = [row for row in rows if _place(row) >= stop]
         kept = seen[: self.limit]

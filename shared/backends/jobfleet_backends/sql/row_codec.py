@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from orjson import loads
 
@@ -20,11 +20,14 @@ from jobfleet_contracts.event import (
     held_locks_of_text,
     held_locks_to_text,
 )
-from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.index import JobRow, OpenRow, Page
 from jobfleet_contracts.job_locks import locks_after, locks_of_text, locks_to_text
 from jobfleet_contracts.state import State, step_of
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
+FoundRows = tuple[list[Row], str | None, datetime | None]
+"""Rows of a page, the next cursor, and where a bounded search has stopped."""
 
 
 class MarkedRow(tuple[Any, ...]):  # noqa: SLOT001 - a tuple can have none
@@ -179,6 +182,12 @@ def row_to_event_or_stand_in(row: Row) -> Event:
         return _read_event(row)
     except UNREADABLE as error:
         return Event.unreadable(row[0], row[1], f"{type(error).__name__}: {error}")
+
+
+def decoded(decode: Callable[[Row], T], found: FoundRows) -> Page[T]:
+    """Return the page of found rows; call it in the reader's thread, for it takes long."""
+    rows, cursor, back_to = found
+    return Page([*map(decode, rows)], cursor, back_to)
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
 from jobfleet_backends.sql.control_rows import CONTROL_COLUMNS, entry_to_row, row_to_entry
-from jobfleet_backends.sql.row_codec import Row, marks
+from jobfleet_backends.sql.row_codec import marks
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
@@ -42,28 +42,29 @@ class SqliteControlLog:
     async def read(self, subject: ControlSubject, name: str, sequence: int) -> ControlEntry | None:
         """Return one entry."""
         where = "WHERE subject = ? AND name = ? AND sequence = ?"
-        rows = await self._rows(_SELECT + where, subject, name, sequence)
-        return row_to_entry(rows[0]) if rows else None
+        entries = await self._entries(_SELECT + where, subject, name, sequence)
+        return entries[0] if entries else None
 
     async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
         """Return the last entry."""
-        rows = await self._rows(_NEWEST, subject, name)
-        return row_to_entry(rows[0]) if rows else None
+        entries = await self._entries(_NEWEST, subject, name)
+        return entries[0] if entries else None
 
     async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
         """Return the last entry of every name; two steps down the index for each."""
 
-        def find(connection: sqlite3.Connection) -> list[Row]:
-            rows: list[Row] = []
+        def find(connection: sqlite3.Connection) -> list[ControlEntry]:
+            entries: list[ControlEntry] = []
             name = ""
             while True:
                 (following,) = connection.execute(_NEXT_NAME, (subject, name)).fetchone()
                 if following is None:
-                    return rows
+                    return entries
                 name = following
-                rows.append(connection.execute(_NEWEST, (subject, name)).fetchone())
+                row = connection.execute(_NEWEST, (subject, name)).fetchone()
+                entries.append(row_to_entry(row))
 
-        return [row_to_entry(row) for row in await self._database.read(find)]
+        return await self._database.read(find)
 
     async def history(
         self,
@@ -76,8 +77,7 @@ class SqliteControlLog:
         """Return entries of one log, newest first."""
         where = "WHERE subject = ? AND name = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
         end = 2**62 if before is None else before
-        rows = await self._rows(_SELECT + where, subject, name, end, limit)
-        return [row_to_entry(row) for row in rows]
+        return await self._entries(_SELECT + where, subject, name, end, limit)
 
     async def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
         """Yield each log whole."""
@@ -87,10 +87,7 @@ class SqliteControlLog:
                     "WHERE subject = ? AND name = CAST(? AS TEXT) AND sequence <= ? "
                     "ORDER BY sequence"
                 )
-                rows = await self._rows(_SELECT + where, subject, head.name, head.sequence)
-                yield [row_to_entry(row) for row in rows]
+                yield await self._entries(_SELECT + where, subject, head.name, head.sequence)
 
-    async def _rows(self, statement: str, *values: str | int) -> list[Row]:
-        return await self._database.read(
-            lambda connection: connection.execute(statement, values).fetchall()
-        )
+    async def _entries(self, statement: str, *values: str | int) -> list[ControlEntry]:
+        return await self._database.fetch_as(row_to_entry, statement, *values)

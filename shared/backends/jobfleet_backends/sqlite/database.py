@@ -7,11 +7,14 @@ import errno
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
 from jobfleet_backends.sql.operation_queue import Operation, OperationQueue, T
+from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.connection import (
     BUSY,
     CORRUPT,
@@ -96,6 +99,12 @@ class Database:
     def read(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Run an operation on committed data."""
         return self._reads.post(operation)
+
+    async def fetch_as(self, decode: Callable[[Row], T], statement: str, *values: Any) -> list[T]:
+        """Return what ``decode``, called in the reader's thread, makes of each row."""
+        return await self.read(
+            lambda connection: [*map(decode, connection.execute(statement, values).fetchall())]
+        )
 
     async def close(self) -> None:
         """Write what is queued, close connections, join the threads. Safe to call twice."""

@@ -20,6 +20,7 @@ from jobfleet_backends.sql.row_codec import (
     JOB_COLUMNS,
     OPEN_COLUMNS,
     Row,
+    decoded,
     row_to_event_or_stand_in,
     row_to_job_or_stand_in,
     row_to_open,
@@ -107,20 +108,14 @@ class SqliteJobIndexReader:
             tested=", ".join(sorted(_tested_of_events(query))),
             window=SEARCHED_EVENTS,
         )
-        rows, cursor, back_to = await self._database.read(page.run)
-        return Page([_event(row) for row in rows], cursor, back_to)
+        return await self._database.read(lambda connection: decoded(_event, page.run(connection)))
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; the cursor is a trail position."""
         after = None if cursor is None else int(_LIVE_CURSOR.parts(cursor)[0])
 
-        def operation(connection: sqlite3.Connection) -> list[Row]:
-            if after is None:
-                return connection.execute(_NEWEST).fetchall()
-            return connection.execute(_SINCE, (after, limit)).fetchall()
-
-        rows = await self._database.read(operation)
-        return [TimelineEntry(_event(row), str(row[-1])) for row in rows]
+        asked = (_NEWEST,) if after is None else (_SINCE, after, limit)
+        return await self._database.fetch_as(_entry, *asked)
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
@@ -128,8 +123,11 @@ class SqliteJobIndexReader:
             return Page([])
         if query.keys:
             tests = keyed_tests(_SQL, query)
-            found = await self._database.read(lambda connection: look_up(connection, query, tests))
-            return Page([row_to_job_or_stand_in(row) for row in found[0]], *found[1:])
+            return await self._database.read(
+                lambda connection: decoded(
+                    row_to_job_or_stand_in, look_up(connection, query, tests)
+                )
+            )
         page = PageQuery(
             table="jobs",
             columns=JOB_COLUMNS,
@@ -140,8 +138,9 @@ class SqliteJobIndexReader:
             tested=_tested(query),
             window=SEARCHED_JOBS,
         )
-        rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_job_or_stand_in(row) for row in rows], cursor, back_to)
+        return await self._database.read(
+            lambda connection: decoded(row_to_job_or_stand_in, page.run(connection))
+        )
 
     async def counts(self) -> Mapping[State, int]:
         """Return jobs per state, kept up to date by triggers."""
@@ -221,6 +220,10 @@ def _event(row: Row) -> Event:
     if isinstance(data, str):
         row = (*row[:_DATA], copied_data(data), *row[_DATA + 1 :])
     return row_to_event_or_stand_in(row)
+
+
+def _entry(row: Row) -> TimelineEntry:
+    return TimelineEntry(_event(row), str(row[-1]))
 
 
 def _tested_of_events(query: EventQuery) -> set[str]:

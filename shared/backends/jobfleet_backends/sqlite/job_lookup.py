@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 
-from jobfleet_backends.sql.row_codec import JOB_COLUMNS, Row
+from jobfleet_backends.sql.row_codec import JOB_COLUMNS, FoundRows
 from jobfleet_backends.sqlite.page_query import Condition
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
@@ -26,7 +25,7 @@ _LAST = ("9999", "")
 
 def look_up(
     connection: sqlite3.Connection, query: JobQuery, tests: Sequence[Condition]
-) -> tuple[list[Row], str | None, datetime | None]:
+) -> FoundRows:
     """Return rows, the next cursor, and where a bounded search has stopped.
 
     Raises:

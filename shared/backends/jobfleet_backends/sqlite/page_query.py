@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jobfleet_backends.sql.row_codec import Row
+from jobfleet_backends.sql.row_codec import FoundRows, Row
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.cursor import NUMBER, TIME, CursorForm
 
@@ -42,7 +42,7 @@ class PageQuery:
     tested: str = ""
     window: int = 200_000
 
-    def run(self, connection: sqlite3.Connection) -> tuple[list[Row], str | None, datetime | None]:
+    def run(self, connection: sqlite3.Connection) -> FoundRows:
         """Return rows, the next cursor, and where a bounded search has stopped."""
         rows: list[Row] = []
         stops: list[Row] = []

@@ -7,9 +7,11 @@ in the loop's own threads eight such requests would keep lists waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 from jobfleet_contracts.event import Event
@@ -42,13 +44,13 @@ async def in_turns(
         text_of: what it masks of an item: a JSON value, or a dataclass with such values. Name it
             for items with many texts that are not masked: their weight makes them wait.
     """
-    loop, found = asyncio.get_running_loop(), list[R]()
-    parts = _parts(items, text_of)
-    if len(parts) == 1 and parts[0][1] <= _ON_THE_LOOP:
+    if _are_light(items, text_of):
         return [work(item) for item in items]
-    for part, weight in parts:
-        threads = _LONG if weight > AT_ONCE else _SHORT
-        found += await loop.run_in_executor(threads, _all, work, part)
+    loop, found = asyncio.get_running_loop(), list[R]()
+    while len(found) < len(items):
+        turn = partial(_turn, work, items, text_of, len(found))
+        done = await loop.run_in_executor(_SHORT, turn)
+        found += done or [await loop.run_in_executor(_LONG, work, items[len(found)])]
     return found
 
 
@@ -67,40 +69,53 @@ def message_of(row: JobRow) -> str:
     return row.message
 
 
-def _all(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    return [work(item) for item in items]
-
-
-def _parts(items: Sequence[T], text_of: Callable[[T], object]) -> list[tuple[list[T], int]]:
-    """Return the items in parts of at most ``AT_ONCE``, with the weight of each part."""
-    parts = list[tuple[list[T], int]]()
+def _are_light(items: Sequence[T], text_of: Callable[[T], object]) -> bool:
+    """Whether the loop may mask all items; it stops weighing them as soon as it may not."""
+    weight = 0
     for item in items:
-        weight = weight_of(text_of(item))
-        if parts and parts[-1][1] + weight <= AT_ONCE:
-            parts[-1] = [*parts[-1][0], item], parts[-1][1] + weight
-        else:
-            parts.append(([item], weight))
-    return parts
+        weight += weight_of(text_of(item), _ON_THE_LOOP)
+        if weight > _ON_THE_LOOP:
+            return False
+    return True
 
 
-def weight_of(value: object) -> int:
-    """Return about how many characters a value has; beyond ``AT_ONCE`` it counts no further."""
-    weight, left = 0, list[Any]([value])
-    while left and weight <= AT_ONCE:
-        item = left.pop()
-        weight += _OF_A_VALUE
-        match item:
-            case str():
-                weight += len(item)
-            case Mapping():
-                left += (*item.keys(), *item.values())
-            case list() | tuple():
-                left += item
-            case _ if is_dataclass(item):
-                values = (getattr(item, field.name) for field in fields(item))
-                left += (value for value in values if _may_hold_text(value))
+def _turn(
+    work: Callable[[T], R], items: Sequence[T], text_of: Callable[[T], object], start: int
+) -> list[R]:
+    """Mask from this item on up to ``AT_ONCE``; nothing if the first one is longer."""
+    found, weight = list[R](), 0
+    for item in islice(items, start, None):
+        weight += weight_of(text_of(item))
+        if weight > AT_ONCE:
+            break
+        found.append(work(item))
+    return found
+
+
+def weight_of(value: object, most: int = AT_ONCE) -> int:
+    """Return about how many characters a value has; beyond ``most`` it counts no further."""
+    weight, left = _OF_A_VALUE, list[Any]([value])
+    while left and weight <= most:
+        match left.pop():
+            case str() as text:
+                weight += len(text)
+            case dict() as item:
+                weight += 2 * _OF_A_VALUE * len(item)
+                if weight <= most:
+                    left += (*item.keys(), *item.values())
+            case list() | tuple() as item:
+                weight += _OF_A_VALUE * len(item)
+                if weight <= most:
+                    left += item
+            case None | int() | float():
+                pass
+            case item if is_dataclass(item):
+                values = [getattr(item, field.name) for field in fields(item)]
+                held = [value for value in values if _may_hold_text(value)]
+                weight += _OF_A_VALUE * len(held)
+                left += held
     return weight
 
 
 def _may_hold_text(value: object) -> bool:
-    return isinstance(value, str | Mapping | list | tuple) or is_dataclass(value)
+    return isinstance(value, str | dict | list | tuple) or is_dataclass(value)

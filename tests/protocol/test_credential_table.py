@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import islice
 from pathlib import Path
@@ -97,6 +98,43 @@ def test_a_secret_is_hidden_in_the_label_of_a_text(place: str) -> None:
         notation = LABELLING_TEXTS[place](text)
         shown = masked_text(notation)
         assert VALUE not in shown, (notation, shown)
+
+
+@pytest.mark.parametrize("last", ["null", '""', '"${secret:A}"', "1", "{}", "true"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"password":"S","password":N}',
+        '{"a":{"password":"S"},"a":N}',
+        '["x",{"token":"S","token":N}]',
+        '{"name":"password","value":"S","value":N}',
+        '{"a":[{"password":"S","password":null}],"a":N}',
+        '{"apiKeys":{"S":1},"apiKeys":N}',
+    ],
+)
+def test_a_value_whose_name_stands_twice_is_hidden(text: str, last: str) -> None:
+    text = text.replace("S", VALUE).replace("N", last)
+    for shown in (masked(text), masked({"a": json.dumps(text)}), masked(f"got {text} there")):
+        assert VALUE not in str(shown), shown
+
+
+def test_json_in_which_nothing_is_hidden_stays_as_it_is_written() -> None:
+    text = '{"token_count": 1,\n  "note" : "the \\u00fc", "big": 123456789012345678901}'
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("name", ["apiKeys", "tokens", "secrets", "db/keys"])
+@pytest.mark.parametrize("item", ["customer", 1, None, True, {"user": 5}, [1]])
+def test_names_within_an_object_under_the_name_of_a_credential_are_hidden(
+    name: str, item: object
+) -> None:
+    value = {name: {f"sk_{VALUE}": item}}
+    assert masked(value) == {name: "***"}
+    assert masked({name: [{VALUE: item}]}) == {name: ["***"]}
+    assert masked({"name": name, "value": {VALUE: item}}) == {"name": name, "value": "***"}
+    for text in (json.dumps(value), json.dumps(json.dumps(value)), f"got {value!r} there"):
+        assert VALUE not in masked_text(text), text
+    assert masked({name: {}}) == {name: {}}
 
 
 def test_what_stands_behind_an_assignment_in_a_list_is_shown() -> None:

@@ -74,6 +74,15 @@ def refuse_repeated_names(body: bytes | str) -> None:
         json.loads(body, object_pairs_hook=_once_each)
 
 
+def names_once(text: str) -> bool:
+    """Whether no name stands twice in an object of a JSON text: parsing it drops nothing."""
+    try:
+        json.loads(text, object_pairs_hook=_once_each, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError, InvalidRequest):  # too deep to say
+        return False
+    return True
+
+
 def _once_each(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from jobfleet_contracts.codec import names_once
 from jobfleet_contracts.credential_forms import (
     is_reference,
     may_hold_form,
@@ -174,7 +175,7 @@ def _masked_object(value: Mapping[str, Any], levels: int) -> dict[str, Any]:
         elif name == "Key" and name not in values and is_object_key(item, named):
             shown[name] = _masked(item, levels)
         elif name in values or is_secret_name(name):
-            shown[_shown_name(name, levels)] = _hidden(item, levels, name)
+            shown[_shown_name(name, levels)] = _hidden(item, name)
         else:
             shown[_shown_name(name, levels)] = _masked(item, levels)
     return shown
@@ -209,14 +210,14 @@ def _shown_name(name: str, levels: int) -> str:
 def _masked_list(value: list[Any] | tuple[Any, ...], levels: int) -> list[Any]:
     match value:
         case [str() as name, item] if is_label(name) and not is_assignment(name):
-            return [_masked_text(name, levels), _hidden(item, levels)]
+            return [_masked_text(name, levels), _hidden(item)]
         case [str() as name, str() as scheme, *rest] if is_label(name) and _is_scheme(scheme):
-            return [_masked_text(name, levels), scheme, *(_hidden(item, levels) for item in rest)]
+            return [_masked_text(name, levels), scheme, *(_hidden(item) for item in rest)]
         case [first, *_]:
             return [
                 _masked(first, levels),
                 *(
-                    _hidden(item, levels) if _is_secret_option(before) else _masked(item, levels)
+                    _hidden(item) if _is_secret_option(before) else _masked(item, levels)
                     for before, item in pairwise(value)
                 ),
             ]
@@ -234,20 +235,20 @@ def _is_secret_option(argument: Any) -> bool:
     return option is not None and is_secret_name(option[1])
 
 
-def _hidden(value: Any, levels: int, name: str = "") -> Any:
-    """Hide every text and number in a value that its name calls a credential."""
+def _hidden(value: Any, name: str = "") -> Any:
+    """Hide the texts, numbers and objects in a value that its name calls a credential.
+
+    An object is hidden whole: its members may be named by credentials, as in ``{"apiKeys": {…}}``.
+    """
     match value:
         case None | bool():
             return value
         case str():
             return value if not value or is_reference(value) else HIDDEN
         case Mapping():
-            return {
-                _masked_text(str(key), levels): _hidden(item, levels, key)
-                for key, item in value.items()
-            }
+            return HIDDEN if value else {}
         case list() | tuple():
-            return [_hidden(item, levels) for item in value]
+            return [_hidden(item) for item in value]
         case _:
             return value if is_count_name(name) else HIDDEN
 
@@ -262,7 +263,9 @@ def _masked_json(text: str, levels: int) -> str | None:
     if left < 0:
         return HIDDEN
     shown = _masked(value, left)
-    return text if shown == value else orjson.dumps(shown).decode()
+    # A name that stands twice: the parser dropped the first value, and the text still holds it.
+    is_whole = shown == value and names_once(text)
+    return text if is_whole else orjson.dumps(shown).decode()
 
 
 def _depth(value: Any, most: int) -> int:

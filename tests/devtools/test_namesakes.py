@@ -15,6 +15,7 @@ TESTS = ROOT / "tests"
 _IMPORT = re.compile(r"from (jobfleet_[\w.]+) import (?:\(([^)]*)\)|(.*))")
 
 SHOWN_BY = {
+    "backends/azure/column_kinds.py": "system/test_edited_entities.py",
     "backends/azure/http/*.py": "backends/azure/test_request_cost.py",
     "backends/azure/http/azure_errors.py": "backends/azure/test_storage_refusals.py",
     "backends/azure/http/storage_calls.py": "backends/azure/test_lost_replies.py",

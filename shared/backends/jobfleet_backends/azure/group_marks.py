@@ -31,7 +31,7 @@ class AzureGroupMarks:
         query = Query("PartitionKey eq @partition", {"partition": partition})
         found: dict[str, str] = {}
         async for rows in self._table.pages("mark.read", query):
-            found |= {row["RowKey"]: row["Value"] for row in rows}
+            found |= {row["RowKey"]: str(row.get("Value", "")) for row in rows}
         return found
 
     async def remove(self, group_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from azure.data.tables import EdmType, EntityProperty
 
+from jobfleet_backends.azure.column_kinds import check_kinds
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.errors import InvalidRequest, RowUnreadable
 from jobfleet_contracts.event import (
@@ -92,6 +93,7 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
 
 
 def _read_event(entity: Mapping[str, Any]) -> Event:
+    check_kinds(entity)
     data = entity.get("Data")
     return Event(
         facts=columns_to_facts(str(entity.get("JobId", entity["PartitionKey"])), entity),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
+from jobfleet_backends.azure.column_kinds import check_kinds
 from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
@@ -45,16 +47,19 @@ class AzureTrailRetention:
         """Return copies of events, shard by shard, newest first; cursor: ``<shard>~<row key>``."""
         shard, after = _place(cursor)
         found: list[IndexedEvent] = []
+        read = 0
         shards = self._index.shards.names
         while shard < len(shards):
             begin = max(after, f"{time_key(moment)}-~")
             query = Query(_ENDED, {"shard": shards[shard], "after": begin}, _COLUMNS)
-            left = limit - len(found)
+            left = limit - read
             rows = await self._index.first("retention.search", query, left)
-            found += [
-                IndexedEvent(row["JobId"], row["Sequence"], plain_time(row["OccurredAt"]))
-                for row in rows
-            ]
+            read += len(rows)
+            for row in rows:
+                with suppress(KeyError, TypeError):  # an edited copy must not end the retention
+                    check_kinds(row)
+                    ended_at = plain_time(row["OccurredAt"])
+                    found.append(IndexedEvent(row["JobId"], row["Sequence"], ended_at))
             if len(rows) == left:
                 return Page(found, f"{shard}~{rows[-1]['RowKey']}")
             shard, after = shard + 1, ""

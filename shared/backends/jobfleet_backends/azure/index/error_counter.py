@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from jobfleet_backends.azure.column_kinds import check_kinds
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.index_rows import indexed_key
 from jobfleet_backends.azure.index.index_table import Shards
@@ -151,6 +152,7 @@ def error_counters(
 
 def read_group(entity: Mapping[str, Any], step: TimeStep, since: datetime) -> ErrorGroup | None:
     """Return one writer's counts of a group in one hour; ``None`` if they lie before the span."""
+    check_kinds(entity)
     hour = hour_of(entity)
     if step == "hour":
         steps = {hour: FailureCount(int(entity["Jobs"]), int(entity["Retried"]))}

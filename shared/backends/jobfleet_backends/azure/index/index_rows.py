@@ -20,6 +20,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jobfleet_backends.azure.column_kinds import check_hint, check_kinds
 from jobfleet_backends.azure.rows import (
     HASH_COLUMNS,
     columns_to_facts,
@@ -169,6 +170,7 @@ def is_confirmed(entity: Mapping[str, Any]) -> bool:
 
 def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
     """Read an open row with its newest hint."""
+    check_kinds(entity)
     hint = _newest(entity)
     return OpenRow(
         facts=columns_to_facts(entity["JobId"], entity),
@@ -186,6 +188,7 @@ def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
 
 def entity_to_job(entity: Mapping[str, Any]) -> JobRow:
     """Read an open row as a line of a list."""
+    check_kinds(entity)
     hint = _newest(entity)
     state = State(hint.get("state", entity["State"]))
     return JobRow(
@@ -250,6 +253,8 @@ def _hint(sequence: int, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _newest(entity: Mapping[str, Any]) -> Mapping[str, Any]:
     hints = [decode(text) for text in _slots(entity, "Hint")]
+    for hint in hints:
+        check_hint(hint)
     return max(hints, key=lambda hint: hint["sequence"], default={})
 
 

@@ -40,7 +40,7 @@ from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
 LISTS_AT_ONCE = 4
-"""Lists, histories and pages of exports that are read and masked at once."""
+"""Lists of the API, histories and pages of exports that are read and masked at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

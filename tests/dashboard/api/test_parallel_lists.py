@@ -18,6 +18,7 @@ from jobfleet_dashboard.services import LISTS_AT_ONCE
 from jobfleet_protocol.reading.list_export import EVENTS
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.test_jobs import submit
+from tests.polling import eventually
 
 ASKED = 25
 JOBS = 60
@@ -95,6 +96,41 @@ async def test_a_few_lists_are_made_at_once_and_the_others_wait(
         answers = await asyncio.gather(*(client.request("GET", path) for _ in range(ASKED)))
     assert {(answer.status, answer.body.count(b'"eventId"')) for answer in answers} == {(200, JOBS)}
     assert 1 < reads.most <= LISTS_AT_ONCE
+
+
+async def test_lists_wait_for_a_turn_and_probes_submits_and_single_jobs_do_not(
+    client: AsgiClient,
+) -> None:
+    job_id = await submit(client)
+    group = (await client.post("/api/groups", {"name": "imports"})).json["jobId"]
+    turn = client.app.state.services.list_turn
+    for _ in range(LISTS_AT_ONCE):
+        await turn.acquire()
+    waiting = [
+        asyncio.create_task(client.request("GET", address))
+        for address in (
+            "/api/events",
+            "/api/jobs",
+            "/api/jobs?view=jobs",
+            "/api/dead-letters",
+            "/api/events/export.jsonl",
+            "/api/jobs/export.jsonl",
+            f"/api/jobs/{job_id}/events",
+            f"/api/jobs/{job_id}/logs",
+            f"/api/groups/{group}/members",
+        )
+    ]
+
+    async def all_wait() -> bool:
+        return len(turn._waiters or ()) == len(waiting)
+
+    await eventually("all lists wait for a turn", all_wait)
+    for address in ("/livez", "/readyz", "/jobs", f"/api/jobs/{job_id}"):
+        assert (await client.request("GET", address)).status == 200
+    await submit(client)
+    for _ in range(LISTS_AT_ONCE):
+        turn.release()
+    assert {(await each).status for each in waiting} == {200}
 
 
 async def test_an_export_that_nobody_reads_keeps_no_turn(

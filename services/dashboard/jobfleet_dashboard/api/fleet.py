@@ -68,13 +68,14 @@ async def dead_letter_page(
     request: Request, query: Annotated[PageFilter, Query()]
 ) -> DeadLetterPage:
     """Malformed messages, then jobs that failed for good; each newest first."""
-    backend = services_of(request).backend
-    return await dead_letters(
-        store=backend.dead_letters,
-        reader=backend.reader,
-        cursor=query.cursor,
-        limit=query.limit,
-    )
+    services = services_of(request)
+    async with services.list_turn:
+        return await dead_letters(
+            store=services.backend.dead_letters,
+            reader=services.backend.reader,
+            cursor=query.cursor,
+            limit=query.limit,
+        )
 
 
 @router.get("/verdict", **described(VERDICT))

@@ -107,11 +107,13 @@ async def members(
     request: Request, job_id: JobId, query: Annotated[MembersFilter, Query()]
 ) -> MemberPage:
     """The members by their places, or those that ended so."""
-    found = await services_of(request).group_reader.members(
-        job_id, state=query.state, cursor=query.cursor, limit=query.limit
-    )
-    items = [one.to_json() for one in found.items]
-    return MemberPage.model_validate({"items": items, "next": found.next})
+    services = services_of(request)
+    async with services.list_turn:
+        found = await services.group_reader.members(
+            job_id, state=query.state, cursor=query.cursor, limit=query.limit
+        )
+        items = [one.to_json() for one in found.items]
+        return MemberPage.model_validate({"items": items, "next": found.next})
 
 
 @router.post("/{jobId:uuid}/cancel", dependencies=[OPERATOR], **described(GROUP_ACT))

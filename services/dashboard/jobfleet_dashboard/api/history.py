@@ -27,10 +27,11 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 @router.get("/api/jobs/{jobId:uuid}/logs", response_model=AttemptPage, **described(LOGS))
 async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Query()]) -> Response:
     """The attempts of a job, first one first."""
-    reader = services_of(request).job_reader
-    found = await reader.attempts(job_id, cursor=query.cursor, limit=query.limit)
-    items = [attempt.to_json() for attempt in found.items]
-    return by_hand({"items": items, "next": found.next})
+    services = services_of(request)
+    async with services.list_turn:
+        found = await services.job_reader.attempts(job_id, cursor=query.cursor, limit=query.limit)
+        items = [attempt.to_json() for attempt in found.items]
+        return by_hand({"items": items, "next": found.next})
 
 
 @router.get("/api/jobs/{jobId:uuid}/logs/lines", response_model=LogPage, **described(LINES))

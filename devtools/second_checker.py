@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from devtools.second_flow_checker import faults_across, faults_of_flows
+from devtools.second_flow_checker import compact, faults_across, faults_of_flows, faults_of_lines
 
 Row = dict[str, Any]
 ENDED = {"completed", "failed", "timedOut", "cancelled"}
@@ -47,12 +47,13 @@ BY_CALLBACK = {"Step", "Completed", "Failed", "Cancelled"}
 def check(lines: Iterable[str], *, raw: bool) -> list[str]:
     """Return what is wrong with an export; lines of the control log are passed over."""
     jobs: dict[str, list[Row]] = defaultdict(list)
-    found = [row for row in map(json.loads, lines) if "jobId" in row]
-    for row in sorted(found, key=lambda row: row["sequence"]):
+    found = [*map(json.loads, lines)]
+    for row in sorted((row for row in found if "jobId" in row), key=lambda row: row["sequence"]):
         jobs[row["jobId"]].append(row)
     each = [(job, fault) for job, rows in jobs.items() for fault in faults_of_job(rows, raw=raw)]
     across = [*faults_across(jobs.values()), *faults_of_flows(jobs)]
-    return [*(f"job {job}: {fault}" for job, fault in each), *across]
+    strange = faults_of_lines(found, raw=raw)
+    return [*strange, *(f"job {job}: {fault}" for job, fault in each), *across]
 
 
 def faults_of_job(rows: list[Row], *, raw: bool) -> Iterator[str]:
@@ -173,9 +174,10 @@ def faults_of_hashes(rows: list[Row], *, raw: bool) -> Iterator[str]:
         data = (row.get("salt") or "").encode() + compact(row["data"])
         texts = compact([row.get("salt"), row["jobName"], row["message"]])
         digests = [sha256(text).hexdigest() for text in (data, texts)]
-        if raw and row.get("salt") and digests != [row["dataHash"], row["textHash"]]:
+        if raw and not row.get("erased") and digests != [row["dataHash"], row["textHash"]]:
             yield f"event {row['sequence']}: data, name or message changed"
-        if row.get("erased") and (row["message"] or row["data"] or not erasing):
+        kept = row["message"] or row["data"] or row["jobName"] != row["type"]
+        if row.get("erased") and (kept or not erasing):
             yield f"event {row['sequence']}: values without their salt, or no erasure"
         locks = [[each["lock"], each["turn"]] for each in row["locks"]]
         shown = row | {"locks": compact(locks).decode() if locks else None}
@@ -183,10 +185,6 @@ def faults_of_hashes(rows: list[Row], *, raw: bool) -> Iterator[str]:
         if follows and sha256(compact(columns)).hexdigest() != row["hash"]:
             yield f"event {row['sequence']}: the hash does not follow from the row"
         before, number = row["hash"], row["sequence"]
-
-
-def compact(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def main(arguments: list[str]) -> int:

@@ -14,6 +14,21 @@ Jobs = Mapping[str, list[Row]]
 ENDED = {"completed", "failed", "timedOut", "cancelled"}
 ENDINGS = {"Completed", "Failed", "TimedOut", "Cancelled"}
 
+ENTRY = {"subject", "name", "sequence", "entryId", "kind", "by", "timestamp", "reason"}
+
+
+def faults_of_lines(lines: list[Row], *, raw: bool) -> Iterator[str]:
+    """Say which lines are neither an event of the file's form nor an entry of the control log."""
+    for number, line in enumerate(lines, 1):
+        if "jobId" not in line and line.keys() != ENTRY | {"details", "state"}:
+            yield f"line {number}: neither an event nor an entry of the control log"
+        if "jobId" in line and not isinstance(line["data"], dict):
+            yield f"line {number}: its data are no object"
+        if raw and "jobId" in line and "salt" not in line:
+            yield f"line {number}: a masked line in a raw export"
+    if not any("jobId" in line for line in lines):
+        yield "the file holds no event"
+
 
 def faults_of_flows(jobs: Jobs) -> Iterator[str]:
     """Say which successors are missing or too many, and which groups count otherwise."""
@@ -102,6 +117,10 @@ def request_of(rows: list[Row]) -> Row:
     """Return what the job was asked to do; nothing where event 1 does not hold it any more."""
     request = (rows[0]["data"] or {}).get("request") if rows else None
     return request if isinstance(request, dict) else {}
+
+
+def compact(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def internal_id(*parts: str) -> str:

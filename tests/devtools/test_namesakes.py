@@ -57,7 +57,6 @@ SHOWN_BY = {
     "cli/demo_jobs/*.py": "cli/test_fleet.py",
     "cli/demo_run.py": "cli/test_fleet.py",
     "cli/event_loop.py": "worker/test_exits_of_user_code.py",
-    "cli/export_verification.py": "cli/test_export.py",
     "cli/health.py": "cli/test_worker_port.py",
     "cli/keys.py": "cli/test_entry.py",
     "cli/list_file.py": "cli/test_jobs.py",

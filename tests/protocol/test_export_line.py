@@ -25,9 +25,10 @@ def _check(line: dict[str, Any], others: list[dict[str, Any]]) -> None:
     list(check_export([event, *map(event_of_line, others)]))
 
 
+@pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize("name", LINES[0])
-def test_no_value_of_any_column_ends_the_check(name: str) -> None:
-    first, *others = LINES
+def test_no_value_of_any_column_ends_the_check(name: str, raw: bool) -> None:
+    first, *others = RAW if raw else LINES
     for value in STRANGE:
         _check(first | {name: value}, others)
     _check({column: value for column, value in first.items() if column != name}, others)

@@ -42,6 +42,10 @@ _KINDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
 }
 """What each column of an event's line may be, by its names."""
 
+_ENTRY = {"subject", "name", "sequence", "entryId", "kind", "by", "timestamp", "reason"}
+_ENTRY |= {"details", "state"}
+"""Columns of an entry's line."""
+
 
 def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
     """Return the event as JSON; ``raw`` with credentials and salt, as it is stored."""
@@ -138,8 +142,18 @@ def _count(value: Any) -> int:
 
 
 def is_control_line(line: Any) -> bool:
-    """Whether a line of an export is an entry of the control log."""
+    """Whether a line of an export is meant as an entry of the control log."""
     return isinstance(line, Mapping) and "subject" in line and "jobId" not in line
+
+
+def check_control_line(line: Mapping[str, Any]) -> None:
+    """Check that it has the columns of an entry, so that no event is passed over as one.
+
+    Raises:
+        InvalidRequest: it has others.
+    """
+    if line.keys() != _ENTRY:
+        raise InvalidRequest("neither an event nor an entry of the control log")
 
 
 def event_of_line(line: Mapping[str, Any]) -> Event:
@@ -180,9 +194,11 @@ def event_of_line(line: Mapping[str, Any]) -> Event:
 
 def _check_kinds(line: Mapping[str, Any]) -> None:
     """A wrong value in any other column is found by the hash; these steer the check itself."""
-    for name, kind in (("jobId", str), ("status", str), ("sequence", int)):
+    for name, kind in (("jobId", str), ("status", str), ("sequence", int), ("data", dict)):
         if not isinstance(line[name], kind):
             raise TypeError(f"{name} is {line[name]!r}")
+    if line.get("salt") == MASKED_SALT:
+        raise ValueError("salt is empty")  # it would stand for a masked line
 
 
 def check_columns(line: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from jobfleet_backends.sql.message_codec import decode_message as from_rows
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.message import JobDefaults, MalformedMessage
 
 _ODD: tuple[Any, ...] = ("x", -1, 1.5, True, [], {}, 2**63, 10**30, "9" * 70, "ü", float("1e300"))
 _HINTS = (
@@ -27,6 +27,24 @@ def test_hints_that_no_publisher_writes_make_a_message_malformed(name: str) -> N
         message = from_rows(body, json.dumps({name: value}))
         assert isinstance(message, MalformedMessage), value
         assert name in message.reason or name == "defaults"
+
+
+_DEFAULTS = JobDefaults(3, 2.0, 300.0, 1800.0).to_json()
+
+
+@pytest.mark.parametrize("name", _DEFAULTS)
+def test_defaults_that_no_settings_allow_make_a_message_malformed(name: str) -> None:
+    body = b'{"jobId":"%s","type":"echo"}' % new_id().encode()
+    odd = (*_ODD, None, float("inf"), float("nan"), 1e308, 10**400, -0.5, 30 * 86_400 + 1)
+    for value in odd:
+        if value == 1.5 and name != "maxAttempts":
+            continue
+        stored = _DEFAULTS | {name: value}
+        assert isinstance(from_rows(body, json.dumps({"defaults": stored})), MalformedMessage)
+        with pytest.raises((TypeError, ValueError)):
+            JobDefaults.from_json(stored)
+    for allowed in (_DEFAULTS, _DEFAULTS | {"retryDelaySeconds": 0}):
+        assert JobDefaults.from_json(allowed).to_json() == allowed
 
 
 @pytest.mark.parametrize("hints", ["[]", "1", '"x"', "{", "null x", "\ud800", "[" * 100_000])

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.internal_job import is_internal
+from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from jobfleet_contracts.event import Event
@@ -48,12 +49,23 @@ class JobDefaults:
         Raises:
             KeyError, TypeError, ValueError: it is another one.
         """
+        attempts = stored["maxAttempts"]
+        if type(attempts) is not int or not 1 <= attempts <= MAX_ATTEMPTS:
+            raise ValueError(f"maxAttempts is {str(attempts)[:50]!r}")
         return cls(
-            max_attempts=int(stored["maxAttempts"]),
-            retry_delay_seconds=float(stored["retryDelaySeconds"]),
-            retry_max_seconds=float(stored["retryMaxSeconds"]),
-            timeout_seconds=float(stored["timeoutSeconds"]),
+            max_attempts=attempts,
+            retry_delay_seconds=_seconds(stored, "retryDelaySeconds"),
+            retry_max_seconds=_seconds(stored, "retryMaxSeconds"),
+            timeout_seconds=_seconds(stored, "timeoutSeconds"),
         )
+
+
+def _seconds(stored: Mapping[str, Any], name: str) -> float:
+    """Return what the settings allow; of a longer delay a worker could not compute the end."""
+    value = stored[name]
+    if type(value) not in (int, float) or not 0 <= value <= MAX_TIMEOUT_SECONDS:
+        raise ValueError(f"{name} is {str(value)[:50]!r}")
+    return float(value)
 
 
 _DEFAULTS = JobDefaults(0, 0, 0, 0).to_json().keys()

@@ -9,9 +9,10 @@ from structlog.testing import capture_logs
 
 from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
-from jobfleet_backends.rabbitmq.dead_letter_queue import RabbitDeadLetterQueue
+from jobfleet_backends.rabbitmq.dead_letter_queue import SIZE, RabbitDeadLetterQueue
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.topology import DEAD_QUEUE_IS_OLDER, NO_LIMIT, limit_policy
+from jobfleet_contracts.json_size import MAX_FOREIGN_BYTES
 from jobfleet_contracts.message import MalformedMessage
 from tests.backends.rabbitmq import foreign_client
 
@@ -43,6 +44,23 @@ async def test_a_message_is_there_after_any_number_of_looks(
     for number in range(LOOKS):
         body = await asyncio.to_thread(look, rabbitmq.url, f"{namespace}.dead")
         assert body == LETTER.body, f"look {number}"
+
+
+async def test_of_a_huge_message_the_beginning_and_its_size_are_kept(
+    broker: RabbitMQ, rabbitmq: RabbitMQServer, namespace: str
+) -> None:
+    """Whole ones would not be confirmed in time, and be sent again and again."""
+    for size in (MAX_FOREIGN_BYTES, MAX_FOREIGN_BYTES + 1):
+        letter = MalformedMessage(b"x" * size, "too large")
+        await RabbitDeadLetterQueue(rabbitmq=broker).add(letter)
+    found = await asyncio.to_thread(take_two, rabbitmq.url, f"{namespace}.dead")
+    assert found == [(MAX_FOREIGN_BYTES, None), (32_000, MAX_FOREIGN_BYTES + 1)]
+
+
+def take_two(url: str, queue: str) -> list[tuple[int, Any]]:
+    with foreign_client.channel(url) as channel:
+        taken = [channel.basic_get(queue, auto_ack=True) for _ in range(2)]
+    return [(len(body or b""), properties.headers.get(SIZE)) for _, properties, body in taken]
 
 
 async def test_the_queue_states_its_limit_so_that_no_default_counts(

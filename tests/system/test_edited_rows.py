@@ -25,6 +25,7 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.trail_export import TrailExport
+from jobfleet_cli.trail_rebuild import rebuild_index
 from jobfleet_cli.trail_verification import TrailVerification
 from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.errors import BackendError, JobfleetError, RowUnreadable
@@ -174,6 +175,31 @@ async def _problem(command: Callable[[], Awaitable[ExitCode]]) -> ExitCode | str
         return ExitCode.NO
     except Exception as error:  # noqa: BLE001 - whatever a user would see as a traceback
         return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE trail SET data = '{}' WHERE sequence = 1 AND job_id = ?",
+        """UPDATE trail SET data = '{"request":1}' WHERE sequence = 1 AND job_id = ?""",
+        """UPDATE trail SET data = '{"request":{}}' WHERE sequence = 1 AND job_id = ?""",
+        "UPDATE trail SET sequence = 0 WHERE sequence = 1 AND job_id = ?",
+        "DELETE FROM trail WHERE sequence = 1 AND job_id = ?",
+    ],
+)
+async def test_a_first_event_that_holds_no_request_ends_no_rebuild(
+    edit: str, fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = fleet.jobs["ended"]
+    assert await rebuild_index(fleet.session) is ExitCode.DONE
+    capsys.readouterr()
+    _Editor(tmp_path / "jobfleet.db", "trail")
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        database.execute(edit, (job_id,))
+    assert await rebuild_index(fleet.session) is ExitCode.NO
+    told = capsys.readouterr().err
+    assert f"job {job_id}: what follows it is not known" in told
+    assert "2 jobs, " in told
 
 
 async def test_a_row_that_is_not_utf8_is_named_and_hides_no_other(

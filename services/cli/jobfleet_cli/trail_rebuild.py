@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
+from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
@@ -26,6 +27,9 @@ AT_ONCE = 2000
 ALL_IS_SETTLED = timedelta(days=1)
 """Later than the endings of any fleet, clocks that go ahead included."""
 
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a request raises that was edited by hand."""
+
 
 async def rebuild_index(session: Session, *, is_alone: bool = False) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
@@ -33,6 +37,9 @@ async def rebuild_index(session: Session, *, is_alone: bool = False) -> ExitCode
     Callback jobs and successors of ended jobs are submitted if they are missing.
 
     Open rows whose event never came are removed after an hour: their submitter may still write it.
+
+    A job whose first event was edited until it holds no request is named on standard error; its
+    rows are written, what follows it is not submitted, and the answer is exit 1.
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
 
@@ -42,11 +49,16 @@ async def rebuild_index(session: Session, *, is_alone: bool = False) -> ExitCode
     """
     now = session.clock.now()
     await session.backend.index.begin_rebuild(now=now + ALL_IS_SETTLED if is_alone else now)
-    jobs = events = 0
+    jobs = events = strange = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():
-        # First what an ended job owes: without its open row the rescuer would not see to it.
-        await _submit_followers(session, history)
+        try:
+            # First what an ended job owes: without its open row the rescuer would not see to it.
+            await _submit_followers(session, history)
+        except _UNREADABLE as error:
+            strange += 1
+            text = f"job {history[0].job_id}: what follows it is not known: {error!r}"
+            print(visible(text), file=sys.stderr)
         queued += await _rebuild_job(session.backend.index, session.writes.eraser, history)
         jobs, events = jobs + 1, events + len(history)
         if len(queued) >= AT_ONCE:
@@ -56,7 +68,7 @@ async def rebuild_index(session: Session, *, is_alone: bool = False) -> ExitCode
     await session.backend.index.flush()
     await _discard_rows_without_event(session)
     print(f"{jobs} jobs, {events} events written to the index", file=sys.stderr)
-    return ExitCode.DONE
+    return ExitCode.NO if strange else ExitCode.DONE
 
 
 async def _discard_rows_without_event(session: Session) -> None:
@@ -115,6 +127,8 @@ async def _submit_followers(session: Session, history: Sequence[Event]) -> None:
     endings = [event for event in history if event.is_readable and _is_ending(event)]
     if not endings:
         return
+    if history[0].sequence != 1:
+        raise ValueError(f"its first event is event {history[0].sequence}")
     try:
         request = request_of(await resolve(history[0], session.backend.payloads))
     except DataMissing:

@@ -41,7 +41,8 @@ class AsyncAnswers:
     """Makes the answers.
 
     ``Location``, ``Retry-After``, ``Async-Job-Id`` and ``Cache-Control: no-store`` are added to
-    what these return, unless it has them.
+    what these return, unless it has them. They get the job with the credentials in its message and
+    error hidden.
 
     Attributes:
         submitted: answers the endpoint's caller once the job is in the trail.

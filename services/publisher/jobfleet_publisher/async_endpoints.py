@@ -24,6 +24,7 @@ from jobfleet_contracts.credentials import is_secret_name
 from jobfleet_contracts.errors import BackendError, BodyConflict, CodecError, InvalidRequest
 from jobfleet_contracts.internal_job import check_type
 from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.reading.masking_turns import in_turn
 from jobfleet_publisher.async_access import (
     TOKEN_FIELD,
     Authorize,
@@ -203,7 +204,7 @@ class AsyncEndpoints:
         done = await self._open_publisher.submit_request(job, idempotency_key=key)
         details = JobDetails.submitted(job, done.job_id, done.submitted)
         if not done.created:
-            details = await self._open_publisher.find(done.job_id) or details
+            details = await self._details(done.job_id) or details
             job = await self._open_publisher.find_request(done.job_id) or job
         response = answers.submitted(details, request)
         response.headers.setdefault("Location", self._location(request, job, done.job_id))
@@ -253,11 +254,18 @@ class AsyncEndpoints:
 
     async def _find(self, job_id: str) -> JobDetails | None:
         try:
-            return await self._open_publisher.find(str(UUID(job_id)))
+            return await self._details(str(UUID(job_id)))
         except ValueError:
             return None
         except (BackendError, CodecError) as error:
             raise _refusal(error) from error
+
+    async def _details(self, job_id: str) -> JobDetails | None:
+        """Return where a job stands, masked: end users may see less than viewers."""
+        details = await self._open_publisher.find(job_id)
+        if details is None:
+            return None
+        return await in_turn(JobDetails.masked, details, (details.message, details.error))
 
 
 class _Endpoint:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import JobError
@@ -25,8 +26,9 @@ class JobDetails:
         max_attempts: ``None`` right after the submit, where the request does not say.
         result: what the handler returned, as JSON; ``None`` unless ``completed``. The text
             ``encrypted (key …)`` if this process cannot decode it.
-        error: why attempt or job failed; ``None`` if the newest event has no error.
-        message: the newest event's message, for people.
+        error: why attempt or job failed, as it is stored: it can hold credentials. ``None`` if the
+            newest event has no error.
+        message: the newest event's message, for people; as it is stored.
     """
 
     job_id: str
@@ -40,6 +42,7 @@ class JobDetails:
     message: str = ""
     result: Any = None
     error: JobError | None = None
+    _is_masked: bool = field(default=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, event: Event) -> JobDetails:
@@ -72,8 +75,27 @@ class JobDetails:
             updated_at=request.created_at,
         )
 
+    def masked(self) -> JobDetails:
+        """Return them with the credentials in message and error hidden; the result stays as it is.
+
+        Long texts take time: do not call this on an event loop.
+        """
+        if self._is_masked:
+            return self
+        error = self.error
+        if error is not None:
+            error = replace(
+                error,
+                type=masked_text(error.type),
+                message=masked_text(error.message),
+                traceback=masked_text(error.traceback),
+            )
+        return replace(self, message=masked_text(self.message), error=error, _is_masked=True)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the form for the outside: errors without their tracebacks."""
+        """Return the form for the outside: masked, errors without their tracebacks."""
+        if not self._is_masked:
+            return self.masked().to_json()
         error = self.error
         return {
             "jobId": self.job_id,

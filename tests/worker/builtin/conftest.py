@@ -46,7 +46,7 @@ class Workshop:
         """Let submitter and workers, from here on, encode the values of jobs."""
         self._use(with_coder(self.backend, ValueCoder(codec)))
 
-    def start(self, **outbound: Any) -> None:
+    def start(self, *handlers: Any, **outbound: Any) -> None:
         given: dict[str, Any] = {
             "allow_private_targets": True,
             "callback_secrets": (SECRET,),
@@ -60,7 +60,10 @@ class Workshop:
             outbound=OutboundOptions(**given),
         )
         worker = Worker(
-            backend=self.backend, handlers=Handlers.load(()), options=options, clock=self._clock
+            backend=self.backend,
+            handlers=Handlers.of(*handlers) if handlers else Handlers.load(()),
+            options=options,
+            clock=self._clock,
         )
         self._workers.append((worker, asyncio.create_task(worker.run(), name="worker")))
 

@@ -1,18 +1,20 @@
 """What a target echoes of credentials, in all spellings, is blanked."""
 
+import asyncio
 import base64
 import html
 import json
 import threading
 import tracemalloc
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
 from aiohttp import web
 
-from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
+from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer
 from jobfleet_worker.outbound.redaction import Redaction, credentials_in
-from jobfleet_worker.outbound.refusals import TargetForbidden
+from jobfleet_worker.outbound.refusals import CallFailed, TargetForbidden
 from tests.worker.outbound.target_server import TargetServer, client, get
 
 SECRETS = [
@@ -47,6 +49,7 @@ def spellings(secret: str) -> dict[str, str]:
         "JSON in HTML": html.escape(json.dumps(secret)),
         "Latin-1": octets.decode("latin-1"),
         "hexadecimal": octets.hex(),
+        "bytes of Python": "".join(f"\\x{octet:02x}" for octet in octets),
     }
 
 
@@ -165,3 +168,95 @@ async def test_more_credentials_than_one_call_needs_are_refused(
 ) -> None:
     with pytest.raises(TargetForbidden, match="more than 32 credentials"):
         await get(client(), target.url(), headers=headers)
+
+
+TOKEN = "S3cret-0f-this-host"
+
+
+def shows_a_part(text: str) -> bool:
+    """Whether four characters of the secret stand in a text, in whatever case."""
+    pieces = {TOKEN[at : at + 4].lower() for at in range(len(TOKEN) - 3)}
+    return any(piece in text.lower() for piece in pieces)
+
+
+async def raw(*pieces: bytes) -> HttpAnswer:
+    """Call a server that sends these bytes, each piece when the one before has been read."""
+
+    done = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.1)  # so that the caller reads the pieces one by one
+        writer.close()
+        done.set()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    caller = client(secrets={"TOKEN": TOKEN}, secret_hosts={"TOKEN": ("127.0.0.1",)})
+    async with server:
+        try:
+            return await get(caller, f"http://127.0.0.1:{port}/", timeout_seconds=60)
+        finally:
+            await done.wait()
+
+
+@pytest.mark.parametrize("change", [str, str.lower, str.upper, str.title])
+async def test_a_secret_in_the_name_of_a_header_is_blanked(change: Callable[[str], str]) -> None:
+    name = f"X-{change(TOKEN)}-Echo"
+    answer = await raw(f"HTTP/1.1 200 X\r\n{name}: 1\r\nContent-Length: 0\r\n\r\n".encode())
+    assert answer.headers == {"X-***-Echo": "1", "Content-Length": "0"}
+
+
+@pytest.mark.parametrize("before", range(1, 20, 4))
+@pytest.mark.parametrize("place", ["value", "name", "reason"])
+async def test_an_error_with_a_line_that_is_too_long_ends_in_no_beginning_of_a_secret(
+    place: str, before: int
+) -> None:
+    line = "x" * before + TOKEN * 4_000
+    heads = {"value": f"X-A: {line}", "name": f"{line}: 1", "reason": ""}
+    head = f"HTTP/1.1 200 {line if place == 'reason' else 'X'}\r\n{heads[place]}\r\n\r\n"
+    with pytest.raises(CallFailed) as failed:
+        await raw(head.encode())
+    assert "more than" in str(failed.value)
+    assert not shows_a_part(str(failed.value)), str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"HTTP/1.1 200 X\r\n", b" y: 1\r\n\r\n"),
+        (b"HTTP/1.1 200 X\r\nbad ", b": 1\r\n\r\n"),
+        (b"HTTP/1.1 2x", b"\r\n\r\n"),
+        (b"HTTP/1.1 200 X\r\nX-A: ", b"\0\r\n\r\n"),
+    ],
+)
+@pytest.mark.parametrize("at", [5, 14])
+async def test_an_error_quotes_no_part_of_a_secret_that_came_in_two_pieces(
+    before: bytes, after: bytes, at: int
+) -> None:
+    text = TOKEN.encode()
+    with pytest.raises(CallFailed, match="400") as failed:
+        await raw(before + text[:at], text[at:] + after)
+    assert not shows_a_part(str(failed.value)), str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("reading: b'aS3cret-0...'.", "reading: b'a***...'."),
+        ("400, message=\"reading: b'aS3cr...'.\", url='http://h'", None),
+        ("bad:\n\n  b'name: S3cret'\n   ^", "bad:\n\n  b'name: ***'\n   ^"),
+        ("it ends in S3cr", "it ends in ***"),
+        ("it ends in S3c", "it ends in S3c"),
+        ("S3cret is a word within it", "S3cret is a word within it"),
+    ],
+)
+def test_beginnings_of_a_secret_are_blanked_where_a_text_was_cut(
+    text: str, shown: str | None
+) -> None:
+    expected = text.replace("S3cr", "***") if shown is None else shown
+    assert Redaction([TOKEN]).apply(text, is_cut=True) == expected
+    assert Redaction([TOKEN]).apply(text) == text

@@ -72,7 +72,7 @@ class Exchange:
 
     def failure(self, message: str) -> CallFailed:
         """Return how the attempt ends when there was no whole answer."""
-        text = self.redaction.apply(message)
+        text = self.redaction.apply(message, is_cut=True)
         response = {"statusCode": None, "error": text, "durationMs": self._milliseconds()}
         return CallFailed(text, details={"response": response})
 
@@ -88,6 +88,7 @@ class Exchange:
             if len(text) > left:
                 text = text[:left] + _CUT
             left = max(0, left - len(text) - len(name))
+            name = self.redaction.apply_to_name(name)
             shown[name] = f"{shown[name]}, {text}" if name in shown else text
         return shown
 

@@ -12,6 +12,7 @@ import html
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 from jobfleet_contracts.credentials import HIDDEN, is_secret_name
 
@@ -23,9 +24,15 @@ _WITH_SCHEME = frozenset({"authorization", "proxy-authorization"})
 _ESCAPING = 3
 """Escapes within escapes that are undone: JSON in JSON in a URL."""
 _ESCAPE = re.compile(
-    r"""\\u[0-9A-Fa-f]{4}|\\["\\/bfnrt]|%[0-9A-Fa-f]{2}"""
+    r"""\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\["'\\/bfnrt]|%[0-9A-Fa-f]{2}"""
     r"""|&(?:amp|lt|gt|quot|apos|#[0-9]{1,3}|#[xX][0-9A-Fa-f]{1,2});"""
 )
+_CUT_END = re.compile(r"""\.{3}|…|["']\s+\^""")
+"""What follows on a text that aiohttp cut, and on what it had received of a line."""
+_CUT_START = re.compile(r"""\bb["']""")
+_CUTS = 100
+"""Cuts that are looked at in one text."""
+_ENDING = ".…\"'^ \n"
 _HIDDEN_PLACE = re.compile(rb"\x01+")
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -44,10 +51,14 @@ class Redaction:
         self._needles = sorted((n for n in spelled if len(n) >= SHORTEST), key=len, reverse=True)
         self.longest = LONGEST_SPELLING * max(map(len, self._needles), default=0)
 
-    def apply(self, text: str) -> str:
+    def apply(self, text: str, *, is_cut: bool = False) -> str:
         """Return the text without the values.
 
         Takes time for each value and each character: large texts do not belong on an event loop.
+
+        Args:
+            is_cut: the text quotes pieces that somebody else cut. At their ends, parts of a value
+                of four characters or more are replaced too.
         """
         if not self._needles:
             return text
@@ -55,7 +66,8 @@ class Redaction:
         hidden = bytearray(len(text))
         plain, starts = text, array("L", range(len(text) + 1))
         for _ in range(1 + _ESCAPING):
-            for first, end in self._find(plain):
+            cut = self._find_cut(plain) if is_cut else ()
+            for first, end in chain(self._find(plain), cut):
                 length = starts[end] - starts[first]
                 hidden[starts[first] : starts[end]] = b"\x01" * length
             unescaped, offsets = _unescape(plain)
@@ -64,12 +76,61 @@ class Redaction:
             plain, starts = unescaped, array("L", (starts[each] for each in offsets))
         return _blank(text, hidden)
 
+    def apply_to_name(self, name: str) -> str:
+        """Return the name of a header without the values, in whatever case they are written.
+
+        Servers and proxies change the case of names.
+        """
+        shown, folded = self.apply(name), name.lower()
+        if shown != name or len(folded) != len(name):
+            return shown
+        hidden = bytearray(len(name))
+        for needle in self._needles:
+            for first, end in _places(needle.lower(), folded):
+                hidden[first:end] = b"\x01" * (end - first)
+        return _blank(name, hidden)
+
     def _find(self, text: str) -> Iterator[tuple[int, int]]:
         for needle in self._needles:
-            at = text.find(needle)
-            while at >= 0:
-                yield at, at + len(needle)
-                at = text.find(needle, at + len(needle))
+            yield from _places(needle, text)
+
+    def _find_cut(self, text: str) -> Iterator[tuple[int, int]]:
+        """Find beginnings of values where a piece of text ends, and ends where one begins."""
+        ends = [found.start() for found in islice(_CUT_END.finditer(text), _CUTS)]
+        for end in (*ends, len(text.rstrip(_ENDING))):
+            for needle in self._needles:
+                yield from _beginning_before(end, needle, text)
+        for found in islice(_CUT_START.finditer(text), _CUTS):
+            for needle in self._needles:
+                yield from _end_behind(found.end(), needle, text)
+
+
+def _places(needle: str, text: str) -> Iterator[tuple[int, int]]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at, at + len(needle)
+        at = text.find(needle, at + len(needle))
+
+
+def _beginning_before(end: int, needle: str, text: str) -> Iterator[tuple[int, int]]:
+    """Return where the longest beginning of a value stands that ends there, if one does."""
+    start = needle[:SHORTEST]
+    at = text.find(start, max(0, end - len(needle)), end)
+    while at >= 0:
+        if needle.startswith(text[at:end]):
+            yield at, end
+            return
+        at = text.find(start, at + 1, end)
+
+
+def _end_behind(first: int, needle: str, text: str) -> Iterator[tuple[int, int]]:
+    """Return where the longest end of a value stands that begins there, if one does."""
+    end = text.rfind(needle[-SHORTEST:], first, first + len(needle))
+    while end >= 0:
+        if needle.endswith(text[first : end + SHORTEST]):
+            yield first, end + SHORTEST
+            return
+        end = text.rfind(needle[-SHORTEST:], first, end + SHORTEST - 1)
 
 
 def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
@@ -148,8 +209,8 @@ def _meant(escape: str) -> str:
         return chr(int(escape[1:], 16))
     if escape[0] == "&":
         return html.unescape(escape)
-    letter = escape[1]
-    return chr(int(escape[-4:], 16)) if letter == "u" else _CONTROLS.get(letter, letter)
+    letter, digits = escape[1], escape[2:]
+    return chr(int(digits, 16)) if digits else _CONTROLS.get(letter, letter)
 
 
 def _blank(text: str, hidden: bytearray) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobfleet_contracts.codec import encode, format_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import ActionRefused, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
@@ -17,6 +18,7 @@ from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.reading.masking_turns import in_turns
 from jobfleet_protocol.trail.erased_values import holds_no_request, is_withdrawn
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
@@ -54,6 +56,9 @@ async def final_result_of(
 ) -> FinalResult:
     """Return the address and the body of an incarnation's callback, decoded: for its receiver.
 
+    The credentials in an error are hidden, since a receiver may see less than a viewer. The result
+    stays as it is.
+
     Raises:
         CodecError: the result or the error cannot be decoded here.
         ActionRefused: there is nothing to deliver: the history was removed, the incarnation has
@@ -73,7 +78,7 @@ async def final_result_of(
         raise ActionRefused(f"incarnation {incarnation} of job {job_id} has no end in its trail")
     try:
         request = request_of(await resolve(opening, payloads))
-        ended = _ended_fields(await resolve(ending, payloads), request.name, coder)
+        ended = await _ended_fields(await resolve(ending, payloads), request.name, coder)
     except DataMissing as error:
         raise ActionRefused(f"the result of job {job_id} was removed: {error}") from error
     if request.callback_url is None:
@@ -97,7 +102,7 @@ async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Even
     return None
 
 
-def _ended_fields(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]:
+async def _ended_fields(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]:
     completed = ending.kind is Status.COMPLETED
     return {
         "jobId": ending.job_id,
@@ -108,13 +113,13 @@ def _ended_fields(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]
         "attempt": ending.after.attempt,
         "completedAt": format_time(ending.occurred_at),
         "result": coder.clear_value(ending.data.get("result")) if completed else None,
-        "error": None if completed else _error_of(ending, coder),
+        "error": None if completed else await _error_of(ending, coder),
     }
 
 
-def _error_of(ending: Event, coder: ValueCoder) -> dict[str, Any]:
+async def _error_of(ending: Event, coder: ValueCoder) -> dict[str, Any]:
     """Return type and message: a traceback shows a third party how our side is built."""
     error = ending.data.get("error", {"message": ending.message})
-    return {
-        name: coder.clear_text(f"{error[name]}") for name in ("type", "message") if name in error
-    }
+    names = [name for name in ("type", "message") if name in error]
+    texts = [coder.clear_text(f"{error[name]}") for name in names]
+    return dict(zip(names, await in_turns(masked_text, texts), strict=True))

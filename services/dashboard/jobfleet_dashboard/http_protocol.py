@@ -1,26 +1,28 @@
-"""HTTP/1.1 with bounds on requests that are never finished, and one reading of each request."""
+"""HTTP/1.1 with bounds on requests that are never finished, and on what one takes of the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import Any
+from typing import Any, cast
 
 import h11
 import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from jobfleet_dashboard.strict_connection import StrictConnection
 
 CONNECTION_DROPPED = "connection.dropped"
 HEADER_SECONDS = 10.0
 """From the connection, or the first byte of a further request, to the end of its headers."""
 STALL_SECONDS = 30.0
 """Between two pieces of a body, and for a client to take more of an answer."""
+LINGER_SECONDS = 2.0
+"""For a client to stop sending the rest of a request that is answered already."""
 MAX_UNFINISHED = 100
 """Requests of one address that are not complete; a newer one takes the place of the oldest."""
 
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_HEAD_END = re.compile(rb"\r\n\r\n")
-_ODD_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 _READ = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
 _log = structlog.get_logger()
@@ -33,29 +35,52 @@ class BoundedHttp(H11Protocol):
     that are not complete, which a proxy has few of, and never in open connections.
     """
 
+    conn: StrictConnection
+    flow: _Flow
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = _StrictConnection(h11.SERVER)
+        self.conn = StrictConnection()
         self.unfinished_since: float | None = None
+        self._lingers = False
+        self._own_transport: asyncio.Transport
+        self._next_step: asyncio.Handle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
-        super().connection_made(transport)
+        self._own_transport = transport
+        closed_by_us = cast("asyncio.Transport", _ClosedByUs(transport, self))
+        super().connection_made(closed_by_us)
+        self.flow = _Flow(closed_by_us)
         self._begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._finish()
         self._cancel_stalled()
+        self._cancel_next_step()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and wait for the rest of the request, if there is one."""
+        if self._lingers:
+            return
         in_body = self.conn.their_state is h11.SEND_BODY
         super().data_received(data)
         self._look_again(progressed=in_body)
+
+    def handle_events(self) -> None:
+        """Take one step of what was received; the next one follows when others had their turn."""
+        self.conn.begin_step()
+        super().handle_events()
+        self._cancel_next_step()
+        if self.conn.interrupted and not self.is_closing():
+            self.flow.hold()
+            self._next_step = self.loop.call_soon(self._take_step)
+        else:
+            self.flow.release()
 
     def send_400_response(self, msg: str) -> None:
         """Answer 400 if no answer has begun, and close the connection.
@@ -78,6 +103,35 @@ class BoundedHttp(H11Protocol):
         super().on_response_complete()
         self._look_again(progressed=True)
 
+    def close(self) -> None:
+        """Close the connection; while a request still comes, end only our half of it first.
+
+        What is closed while the client sends is reset, and the client may lose the answer that
+        says why.
+        """
+        own = self._own_transport
+        rest_comes = self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+        if self._lingers or own.is_closing() or not rest_comes or not own.can_write_eof():
+            own.close()
+            return
+        self._lingers = True
+        self._begin()
+        self._wait(LINGER_SECONDS)
+        self._cancel_next_step()
+        own.write_eof()
+        own.resume_reading()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is read or said."""
+        return self._lingers or self._own_transport.is_closing()
+
+    def shutdown(self) -> None:
+        """End the connection as soon as its request is answered."""
+        if self._lingers:
+            self._own_transport.close()
+        else:
+            super().shutdown()
+
     def pause_writing(self) -> None:
         """Wait for the client to take what is written."""
         super().pause_writing()
@@ -90,15 +144,25 @@ class BoundedHttp(H11Protocol):
         super().resume_writing()
         self._cancel_stalled()
 
+    def _take_step(self) -> None:
+        self._next_step = None
+        if self.is_closing():
+            return
+        in_body = self.conn.their_state is h11.SEND_BODY
+        self.handle_events()
+        self._look_again(progressed=in_body)
+
     def _look_again(self, *, progressed: bool) -> None:
         """Set the deadline by what of the request is missing; only a body gets more time."""
+        if self._lingers:
+            return
         state = self.conn.their_state
-        if state in _READ or self.transport.is_closing():
+        if state in _READ or self.is_closing():
             self._finish()
         elif state is h11.SEND_BODY:
             self._begin()
             self._wait(STALL_SECONDS)
-        elif self.conn.trailing_data[0]:
+        elif self.conn.has_more:
             self._begin()
         elif progressed:
             self._finish()  # between two requests uvicorn's own time-out holds
@@ -125,11 +189,19 @@ class BoundedHttp(H11Protocol):
             self._stalled.cancel()
             self._stalled = None
 
+    def _cancel_next_step(self) -> None:
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
+
     def _too_late(self) -> None:
+        if self._lingers:
+            self._own_transport.close()
+            return
         if self.flow.read_paused:  # we do not take what the client would send
             self._wait(STALL_SECONDS)
             return
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        if self.conn.their_state is h11.IDLE and self.conn.has_more:
             self.transport.write(_TIMED_OUT)
         self._drop("the request did not come in time")
 
@@ -151,39 +223,45 @@ class BoundedHttp(H11Protocol):
         _log.info(CONNECTION_DROPPED, client=self.client and self.client[0], reason=reason)
         self._finish()
         if self.flow.write_paused:
-            self.transport.abort()  # a close would wait for the client
+            self._own_transport.abort()  # a close would wait for the client
         else:
-            self.transport.close()
+            self._own_transport.close()
 
 
-class _StrictConnection(h11.Connection):
-    """Refuses what a proxy before us might read in another way."""
+class _ClosedByUs:
+    """The transport as uvicorn sees it, which closes it where an answer ends."""
 
-    def next_event(self) -> Any:
-        """Return the next event.
+    def __init__(self, transport: asyncio.Transport, protocol: BoundedHttp) -> None:
+        self._transport = transport
+        self.close = protocol.close
+        self.is_closing = protocol.is_closing
 
-        Raises:
-            RemoteProtocolError: the request has both framings, or a line of its head that others
-                end elsewhere. The server answers 400 and closes the connection, because the start
-                of the next request is then unknown.
-        """
-        if self.their_state is h11.IDLE:
-            self._check_lines()
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            names = {name for name, _ in event.headers}
-            if {b"content-length", b"transfer-encoding"} <= names:
-                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
-            if b"transfer-encoding" in names and event.http_version < b"1.1":
-                raise h11.RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
-        return event
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
-    def _check_lines(self) -> None:
-        """Refuse a line feed alone, and a header that goes on in the next line.
 
-        h11 takes both, and a proxy may take neither for an end of the line.
-        """
-        received, _ = self.trailing_data
-        end = _HEAD_END.search(received)
-        if _ODD_LINE.search(received, 0, end.start() if end else len(received)):
-            raise h11.RemoteProtocolError("a line of the head ends in an unusual way")
+class _Flow(FlowControl):
+    """Reads on only if the application takes more and all that came before is taken."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._held = False
+
+    def hold(self) -> None:
+        """Read nothing until ``release``, whatever the application says."""
+        self._held = True
+        self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Read on, if the application takes more."""
+        if self._held:
+            self._held = False
+            if not self.read_paused:
+                self._transport.resume_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless held."""
+        if self._held:
+            self.read_paused = False
+        else:
+            super().resume_reading()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
+import h11
 import pytest
 
 from jobfleet_dashboard import http_protocol
+from jobfleet_dashboard.strict_connection import FREE_CHUNKS, STEP_EVENTS, StrictConnection
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.running import Running, running
 from tests.polling import eventually
@@ -196,6 +199,9 @@ async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding:\r\n chunked\r\n\r\n",
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tContent-Length: 0\r\n\r\n",
         b"POST /login HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /login HTTP/1.2\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        b"POST /login HTTP/2.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
     ],
 )
 async def test_a_head_that_others_may_end_elsewhere_is_400_and_closes_its_connection(
@@ -211,3 +217,97 @@ async def test_a_head_that_others_may_end_elsewhere_is_400_and_closes_its_connec
             answer = await rest_of(reader)
             assert answer.count(b"HTTP/1.1") == 1
             assert b"HTTP/1.1 400 " in answer
+
+
+CALLBACK = b"POST /api/callbacks/jobs/00000000-0000-0000-0000-000000000001 HTTP/1.1\r\n"
+
+
+@pytest.fixture
+def read_events(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the server reads, event by event."""
+    events: list[object] = []
+    read = StrictConnection.next_event
+
+    def recorded(connection: StrictConnection) -> object:
+        events.append(event := read(connection))
+        return event
+
+    monkeypatch.setattr(StrictConnection, "next_event", recorded)
+    return events
+
+
+@pytest.mark.parametrize("line", [b"POST /login HTTP/1.1\r\n", CALLBACK])
+async def test_chunks_of_one_byte_are_read_until_their_allowance_is_used_up(
+    server: Running, read_events: list[object], line: bytes
+) -> None:
+    async with connected(server) as (reader, writer):
+        writer.write(line + CHUNKED + b"1\r\na\r\n" * 50_000)
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 400 ")
+    read = [event for event in read_events if isinstance(event, h11.Data)]
+    assert len(read) <= FREE_CHUNKS
+
+
+async def test_others_have_their_turn_between_the_steps_of_one_body(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = 0
+    steps: Counter[int] = Counter()
+    read = StrictConnection.next_event
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        counting = asyncio.get_running_loop().call_soon(count_turns)
+        stop.append(counting)
+        del stop[:-1]
+
+    def recorded(connection: StrictConnection) -> object:
+        steps[turn] += isinstance(event := read(connection), h11.Data)
+        return event
+
+    monkeypatch.setattr(StrictConnection, "next_event", recorded)
+    async with connected(server) as (reader, writer):
+        stop: list[asyncio.Handle] = []
+        count_turns()
+        writer.write(HEAD + b"Connection: close\r\n" + CHUNKED.partition(b"\r\n")[2])
+        writer.write(b"1\r\na\r\n" * FREE_CHUNKS + b"0\r\n\r\n")
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 401 ")
+        stop[0].cancel()
+    assert sum(steps.values()) == FREE_CHUNKS
+    assert max(steps.values()) <= STEP_EVENTS
+
+
+async def test_what_comes_after_an_early_answer_is_not_read_and_the_answer_arrives(
+    server: Running, read_events: list[object]
+) -> None:
+    async with connected(server) as (reader, writer):
+        writer.write(b"POST /nowhere HTTP/1.1\r\n" + CHUNKED)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 404 ")
+        assert b"connection: close" in head.lower()
+        del read_events[:]
+        for _ in range(20):
+            writer.write(b"1\r\na\r\n" * 1_000)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n" + GET + b"\r\n")
+        assert b"HTTP/1.1" not in await rest_of(reader)
+    assert not read_events
+
+
+async def test_a_client_that_sends_on_after_its_answer_is_dropped(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.3)
+    async with connected(server) as (reader, writer):
+        writer.write(b"POST /nowhere HTTP/1.1\r\n" + CHUNKED)
+        await rest_of(reader)
+
+        async def dropped() -> bool:
+            try:
+                writer.write(b"1\r\na\r\n")
+                await asyncio.wait_for(writer.drain(), 1)
+            except (ConnectionError, TimeoutError):
+                pass
+            return writer.transport.is_closing()
+
+        await eventually("the connection is closed", dropped)

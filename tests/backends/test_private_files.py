@@ -72,3 +72,25 @@ def test_a_device_keeps_its_mode() -> None:
     before = _mode(Path(os.devnull))
     os.close(open_private(Path(os.devnull), os.O_WRONLY))
     assert _mode(Path(os.devnull)) == before
+
+
+def test_a_file_of_another_user_is_refused_and_no_number_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write in the folder can put one there before, and reads it."""
+    file = tmp_path / "log"
+    file.write_text("")
+    file.chmod(0o666)
+    closed: list[int] = []
+    close = os.close
+
+    def note(number: int) -> None:
+        closed.append(number)
+        close(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+        patch.setattr(os, "close", note)
+        with pytest.raises(PermissionError, match="belongs to another user"):
+            open_private(file, os.O_WRONLY)
+    assert len(closed) == 1

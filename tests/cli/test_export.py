@@ -7,6 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from jobfleet_cli.output_file import Output, write_out
+from jobfleet_contracts.errors import SettingsError
 from tests.cli.conftest import Cli
 
 SECRET = "planted-credential-1"
@@ -63,3 +65,20 @@ def test_an_export_of_a_search_holds_its_jobs_only(cli: Cli) -> None:
     assert {line["jobId"] for line in lines} == {one}
     wrong = cli.run("audit", "export", "--q", "typ:a")
     assert (wrong.returncode, "there is no field typ:" in wrong.stderr) == (2, True)
+
+
+async def test_a_link_in_the_place_of_the_partial_file_is_not_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user of the folder may put it there after the look at the place."""
+    target = tmp_path / "of-another-user"
+    target.write_text("")
+    (tmp_path / "out.jsonl.part").symlink_to(target)
+    monkeypatch.setattr(Path, "unlink", lambda _, **__: None)
+
+    async def write(file: Output) -> None:
+        file.write(b"secret")
+
+    with pytest.raises(SettingsError, match="not writable"):
+        await write_out(tmp_path / "out.jsonl", write)
+    assert target.read_text() == ""

@@ -64,7 +64,9 @@ async def _replace(out: Path, write: Write) -> None:
     part = out.with_name(out.name + ".part")
     try:
         part.unlink(missing_ok=True)
-        with os.fdopen(open_private(part, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+        # In a folder of several users another one may put a file of his own, or a link, there.
+        flags = os.O_WRONLY | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(open_private(part, flags), "wb") as file:
             await write(file)
         part.replace(out)
     finally:

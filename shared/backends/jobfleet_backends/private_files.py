@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -55,15 +56,23 @@ def open_private(path: Path, flags: int) -> int:
     """Open the file, made if it is missing; return its number. It must not be a database.
 
     Raises:
-        OSError: it cannot be made or opened.
+        OSError: it cannot be made or opened, or it is another user's, who could read it.
     """
     number = os.open(path, flags | os.O_CREAT, FILE_MODE)
     try:
+        _refuse_strangers_file(number)
         tighten(path)
     except OSError:
         os.close(number)
         raise
     return number
+
+
+def _refuse_strangers_file(number: int) -> None:
+    found = os.fstat(number)
+    if sys.platform == "win32" or not stat.S_ISREG(found.st_mode) or found.st_uid == os.geteuid():
+        return
+    raise PermissionError(errno.EPERM, "the file belongs to another user")
 
 
 def tighten(path: Path) -> None:

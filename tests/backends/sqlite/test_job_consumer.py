@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,28 @@ def _insert(path: Path, body: str) -> None:
     with connection:
         connection.execute("INSERT INTO messages (queue, body) VALUES ('default', ?)", (body,))
     connection.close()
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("unanswered", "x"), ("lane", "x"), ("visible_at", "x"), ("hints", b"x")),
+        *(("due_at", b"x"), ("holder", b"x"), ("body", 1), ("body", None)),
+    ],
+)
+def test_no_column_of_a_message_takes_a_value_of_another_kind(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    """One such row would end the look of every worker."""
+    known = {"queue": "default", "body": "{}"} | {column: value}
+    insert = f"INSERT INTO messages ({', '.join(known)}) VALUES ({', '.join('?' * len(known))})"  # noqa: S608
+    [path] = tmp_path.rglob("jobfleet.db")
+    with (
+        closing(sqlite3.connect(path, timeout=60)) as database,
+        pytest.raises(sqlite3.IntegrityError),
+    ):
+        database.execute(insert, tuple(known.values()))
 
 
 async def test_what_a_vanished_worker_held_comes_back_after_a_while(

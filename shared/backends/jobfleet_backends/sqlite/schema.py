@@ -322,9 +322,9 @@ CREATE TABLE messages (
     due_at TEXT NOT NULL DEFAULT '',
     holder TEXT,
     unanswered INTEGER NOT NULL DEFAULT 0,
-    body BLOB NOT NULL,
+    body ANY NOT NULL CHECK (typeof(body) IN ('blob', 'text')),
     hints TEXT
-);
+) STRICT;
 CREATE INDEX messages_by_lane ON messages (queue, lane, visible_at, message);
 
 -- Hints to all workers; those of the last hour. A cancel holds a job id, a change subject/name.

@@ -197,9 +197,9 @@ async def test_a_first_event_that_holds_no_request_ends_no_rebuild(
     with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
         database.execute(edit, (job_id,))
     assert await rebuild_index(fleet.session) is ExitCode.NO
-    told = capsys.readouterr().err
-    assert f"job {job_id}: what follows it is not known" in told
-    assert "2 jobs, " in told
+    printed = capsys.readouterr().err
+    assert f"job {job_id}: what follows it is not known" in printed
+    assert "2 jobs, " in printed
 
 
 async def test_a_row_that_is_not_utf8_is_named_and_hides_no_other(

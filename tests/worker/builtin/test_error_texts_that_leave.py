@@ -54,23 +54,25 @@ async def good(payload: object) -> object:
 
 async def _posted(workshop: Workshop, target: TargetServer, job_id: str) -> str:
     await workshop.until_ended(callback_job_id(job_id, 1))
-    ((*_, body),) = target.requests
+    (body,) = [body for _, path, _, body in target.requests if path == "/done"]
     return body.decode()
 
 
 async def callback_of_a_failed_job(workshop: Workshop, target: TargetServer) -> str:
-    job_id = await workshop.submit("broken", {}, callbackUrl=target.url(), maxAttempts=1)
+    job_id = await workshop.submit("broken", {}, callbackUrl=target.url("/done"), maxAttempts=1)
     return await _posted(workshop, target, job_id)
 
 
 async def callback_of_a_type_of_errors(workshop: Workshop, target: TargetServer) -> str:
-    job_id = await workshop.submit("broken-type", {}, callbackUrl=target.url(), maxAttempts=1)
+    job_id = await workshop.submit(
+        "broken-type", {}, callbackUrl=target.url("/done"), maxAttempts=1
+    )
     return await _posted(workshop, target, job_id)
 
 
 async def callback_of_a_cancelled_job(workshop: Workshop, target: TargetServer) -> str:
     job_id = await workshop.submit(
-        "good", {}, callbackUrl=target.url(), runAt="2999-01-01T00:00:00Z"
+        "good", {}, callbackUrl=target.url("/done"), runAt="2999-01-01T00:00:00Z"
     )
     await workshop.writes.canceller.cancel(job_id, by="ann", reason=TEXT)
     return await _posted(workshop, target, job_id)
@@ -80,14 +82,13 @@ async def callback_of_an_error_that_a_third_party_tells(
     workshop: Workshop, target: TargetServer
 ) -> str:
     call = {"targetUrl": target.url("/ask")}
-    job_id = await workshop.submit("external.call", call, callbackUrl=target.url())
+    job_id = await workshop.submit("external.call", call, callbackUrl=target.url("/done"))
 
     async def waits() -> bool:
         head = await workshop.backend.trail.newest(job_id)
         return head is not None and head.after.state is State.WAITING
 
     await eventually("the job waits", waits, seconds=120)
-    target.requests.clear()
     callbacks = Callbacks(
         trail=workshop.backend.trail,
         payloads=workshop.backend.payloads,
@@ -103,7 +104,7 @@ async def callback_of_an_error_that_a_third_party_tells(
 
 
 async def callback_of_a_group(workshop: Workshop, target: TargetServer) -> str:
-    fields = {"jobName": "group", "callbackUrl": target.url()}
+    fields = {"jobName": "group", "callbackUrl": target.url("/done")}
     groups = workshop.writes.groups
     group = (await groups.open(group_request(fields))).job_id
     await groups.add(group, 0, JobRequest(type="broken", payload=1, max_attempts=1))
@@ -199,7 +200,7 @@ async def test_no_credential_in_an_error_leaves(
 
 async def test_a_result_is_delivered_as_it_is(workshop: Workshop, target: TargetServer) -> None:
     workshop.start(good)
-    job_id = await workshop.submit("good", RESULT, callbackUrl=target.url())
+    job_id = await workshop.submit("good", RESULT, callbackUrl=target.url("/done"))
     assert json.loads(await _posted(workshop, target, job_id))["result"] == RESULT
     details = await publisher_on(workshop).find(job_id)
     assert details is not None

@@ -52,12 +52,13 @@ _PRINTED = string.punctuation.replace("%", "")
 _RUN = re.compile(r"[^\s\"'<>]+")
 _ENTITY = re.compile(
     r"&(?:[A-Za-z]{2,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});|\\[nrt]|"
-    r"\\(?:x|u00)(?:[2-7][0-9A-Fa-f]|1[bB]|00|[aA][0dD])|"
-    r"\\u(?:2[012]|30|[fF][eEfF])[0-9A-Fa-f]{2}"
+    r"\\{1,15}(?:x|u00)(?!22|27|5[cC]|60)(?:[2-7][0-9A-Fa-f]|1[bB]|0[07]|9[0-9A-Fa-f]|[aA][0dD])|"
+    r"\\(?:x|u00)(?:22|27|5[cC]|60)|"
+    r"\\{1,15}u(?:2[012]|30|[fF][eEfF])[0-9A-Fa-f]{2}"
 )
 _BLANKS = {"\\n": "\n", "\\r": "\r", "\\t": "\t"}
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
-_OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w-]{0,100})")
+_OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w./-]{0,100})")
 _JOINING_COLON = re.compile(r"(?<=\w):(?=\w)")
 
 

@@ -14,11 +14,14 @@ from jobfleet_contracts.kept_parts import HIDDEN, kept_spans
 
 _INVISIBLE = re.compile(
     # Control characters; soft hyphens, zero-width signs and marks of a direction; variation
-    # selectors. And what a terminal takes for a colour: ESC with what follows it.
-    "[\\x00-\\x08\\x0e-\\x1f\\x7f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f"
+    # selectors. And what a terminal takes for a colour, a font or a link: ESC with what follows it.
+    # A link is printable ASCII only: the search of the text itself finds what a link holds.
+    "[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f"
     "\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffb"
     "\\U000e0000-\\U000e0fff]"
-    r"(?:(?<=\x1b)\[[0-9;:]{0,40}[A-Za-z])?"
+    r"(?:(?:(?<=\x1b)\[|(?<=\x9b))[<>?]?[0-9;:]{0,40}[ -/]{0,4}[A-Za-z@`{|}~]"
+    r"|(?:(?<=\x1b)[\]PX^_]|(?<=[\x90\x98\x9d-\x9f]))[ -~]{0,2000}+(?:\x07|\x1b\\|\x9c)"
+    r"|(?<=\x1b)[ -/]{1,4}[0-~]|(?<=\x1b)[78>])?"
 )
 _BLOCKS = (
     (0x00A0, 0x00FF), (0x02B0, 0x02FF), (0x2000, 0x2BFF), (0x3000, 0x303F), (0xA780, 0xA78F),

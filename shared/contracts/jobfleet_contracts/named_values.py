@@ -32,51 +32,44 @@ from typing import NamedTuple
 from jobfleet_contracts.credential_forms import is_reference
 from jobfleet_contracts.kept_parts import HIDDEN
 from jobfleet_contracts.pair_labels import named_beside_label
-from jobfleet_contracts.plain_words import is_object_key, is_plain_word
+from jobfleet_contracts.plain_words import is_answer, is_object_key, is_plain_word
 from jobfleet_contracts.secret_names import (
     MAX_NAME,
     SCHEMES,
     NameRole,
     is_count_name,
     is_label,
-    is_secret_name,
     is_value_name,
     role_of,
 )
 from jobfleet_contracts.text_extents import Extents
+from jobfleet_contracts.text_names import Name
 
 _TOKEN = re.compile(
     r"""\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*|[:=,\[(]>?\s{0,20}\\{0,15}["']"""
 )
+_INLINE = r"(?:b|i|u|em|strong|code|span|label|a|font|small|kbd|var|tt|samp|mark)"
 _SEPARATOR = re.compile(
-    r"""(?:\[[^\[\]\r\n]{0,40}\]){0,3}(?P<quote>\\{0,15}["'`]?)(?:</(?:b|i|u|em|strong|code)>)?"""
-    r"""[\[\])*]{0,4}(?P<gap>\s{0,20})(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
-    r"""(?P<sign>[:?+|.&!~^*/%-]{0,2}={1,3}[>~]?(?!=)|:(?!:|//)|,|(?<=\s)->(?=\s)"""
-    r"""|(?i:</(?:td|th|dt)>\s{0,20}<(?:td|dd)(?:\s[^<>]{0,200})?>))"""
+    rf"""(?:\[[^\[\]\r\n]{{0,40}}\]){{0,3}}\]{{0,3}}/?(?P<quote>\\{{0,15}}["'`]?)(?:</{_INLINE}>){{0,3}}"""
+    rf"""[\[\])*]{{0,4}}(?P<gap>\s{{0,20}})(?:\([^()\r\n]{{1,40}}\)\s{{0,5}})?"""
+    rf"""(?P<sign>(?i:[:=]?\s{{0,20}}(?:</{_INLINE}>){{0,3}}</(?:td|th|dt)>\s{{0,20}}<(?:td|dd)(?:\s[^<>]{{0,200}})?>)"""
+    r"""|[:?+|.&!~^*/%-]{0,2}={1,3}[>~]?(?!=)|:(?!:|//)|,|(?<=\s)->(?=\s))"""
     r"""(?:\*\*(?=[ \t]))?(?P<after>\s{0,20})"""
 )
+_TAGS = re.compile(rf"(?:</?{_INLINE}(?:[ ][^<>]{{0,200}})?>[ \t]{{0,20}}){{1,6}}", re.IGNORECASE)
+"""Tags between a sign and its value, as in ``<b>password:</b> <code>X</code>``."""
 _OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
 _OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?("{3}|'{3}|\\{0,15}["'`])""")
 _COLUMNS = re.compile(r"[ ]\([^()\r\n]{1,200}\)=\(")
 """As in PostgreSQL's ``Key (id)=(5) already exists.``"""
 _LABEL_TEXT = re.compile(
-    r"""\\{0,15}["'`]?([\w$@.:/ -]{1,200}+)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
+    r"""\\{0,15}["'`]?((?:[\w$@.:/ -]|\[[\w$.-]{0,40}\]){1,200}+)"""
+    r"""[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
 _SCHEME_BEFORE = re.compile(rf"(?i:{SCHEMES})(?:\\?[ ]){{1,3}}(?=[^\s&;#<>])")
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"\s{0,20},\s{0,20}")
 _LIST_ENDS = re.compile(r"\s{0,20}(?:[\])]|$)")
-_PORT = re.compile(r"[0-9]{1,5}(?!\w)")
-_ERROR_CLASS = re.compile(
-    r"\.(?:Invalid|Expired|Missing|No|Unknown|Bad|Wrong|Unexpected|Malformed|Immature)[A-Z]\w*$"
-)
-_KEY = ("key", "keys")
-_KEY_KINDS = frozenset({
-    "api", "access", "account", "admin", "app", "auth", "client", "encryption", "functions", "host",
-    "license", "master", "private", "secret", "service", "shared", "signing", "ssh", "storage",
-    "subscription",
-})  # fmt: skip
-"""What stands before the word "key" if it names a credential: ``key: 5 of 9`` does not."""
 _STARTS_A_LINE = frozenset({"", "export", "set", "-", "#", "$"})
 _CONSTANTS = frozenset({"", "null", "none", "true", "false"})
 _NUMBER = re.compile(r"-?[0-9.]{1,40}")
@@ -131,6 +124,7 @@ class Scan:
     def __init__(self, text: str) -> None:
         self._text = text
         self._extents = Extents(text)
+        self._name = Name(text)
         self._hidden: dict[int, tuple[int, str]] = {}
         self._at = self._inside = 0
         self._pairs = [_Pair()]
@@ -156,8 +150,9 @@ class Scan:
                 self._enter_text(found)
                 continue
             elif not word.startswith("${"):
-                role = role_of(word if len(word) <= MAX_NAME else word[-MAX_NAME:])
-                if role is not None and found.start() >= self._at:
+                self._name.take(found)
+                role = role_of(self._name.word)
+                if found.start() >= self._at and (role is not None or self._name.several):
                     self._look_at(found, before, role)
             before = found
         return self._without_hidden()
@@ -178,16 +173,19 @@ class Scan:
         else:
             self._pairs.pop()
 
-    def _look_at(self, found: re.Match[str], before: re.Match[str] | None, role: NameRole) -> None:
+    def _look_at(
+        self, found: re.Match[str], before: re.Match[str] | None, role: NameRole | None
+    ) -> None:
         if found[0] == "Key" and _COLUMNS.match(self._text, found.end()):
             return
         if self._is_tag(found, before):
-            self._look_at_element(found, role)
+            if role is not None:
+                self._look_at_element(found, role)
             return
         separator = self._separator_after(found)
-        if separator is None:
+        if separator is None or (role := self._name.role() or role) is None:
             return
-        start = self._start_of_name(found, before, separator) if role.secret else None
+        start = self._start_of_name(separator) if role.secret else None
         label = _LABEL_TEXT.match(self._text, separator.at) if role.label else None
         if label is not None and separator.sign not in ", " and start in (None, found.start()):
             self._take_label(found, label, separator, hides=start is not None)
@@ -210,50 +208,25 @@ class Scan:
                 return self._option_after(found)
             blanks = blanks[: len(blanks) - len(blanks.lstrip(" \t"))]
         at = match.start("after") + len(blanks)
-        return _Separator(match["sign"], at, quoted, joined=not quoted and blanks == "")
+        joined = not quoted and blanks == ""
+        if match["sign"] != "," and (tags := _TAGS.match(text, at)) is not None:
+            joined = joined and text[tags.end() - 1] == ">"
+            at = tags.end()
+        return _Separator(match["sign"], at, quoted, joined)
+
+    def _start_of_name(self, separator: _Separator) -> int | None:
+        """Return where the name of a value begins, ``None`` if it names no credential here."""
+        colon = separator.sign == ":" and not separator.quoted
+        return self._name.start_of_credential(separator.at, colon=colon, joined=separator.joined)
 
     def _option_after(self, found: re.Match[str]) -> _Separator | None:
-        start = found.start()
+        start = self._name.start
         dashes = self._text[max(0, start - 2) : start]
         before = self._text[max(0, start - 3) : start].rstrip("-")[-1:]
         if not dashes.endswith("-") or before.strip().strip("\"'`>"):
             return None
         match = _OPTION.match(self._text, found.end())
         return None if match is None else _Separator(" ", match.end(), quoted=False, joined=False)
-
-    def _start_of_name(
-        self, found: re.Match[str], before: re.Match[str] | None, separator: _Separator
-    ) -> int | None:
-        """Return where the name of a value begins, ``None`` if it names no credential here."""
-        text, start, name = self._text, found.start(), found[0]
-        first = start
-        if before is not None and text[before.end() : start] == " " and before.end() > start - 50:
-            if not is_secret_name(f"{before[0][-MAX_NAME:]} {name[-MAX_NAME:]}"):
-                return (
-                    None  # "primary key" and "max tokens" are other names than their second words
-                )
-            if name.lower() in _KEY and before[0].lower().rpartition("-")[2] in _KEY_KINDS:
-                first = before.start()
-        if separator.sign != ":" or separator.quoted:
-            return first
-        if (
-            text[start - 1 : start] == "/" and not self._is_switch(start, separator)
-        ) or _ERROR_CLASS.search(name[-MAX_NAME:]):
-            return None  # a path, or the class of an error
-        if name.lower() in _KEY:
-            return None if first == start else first
-        last = name.rstrip(".-").rpartition(".")[2][-MAX_NAME:]
-        return first if is_secret_name(last) and not self._is_host(last, separator) else None
-
-    def _is_switch(self, start: int, separator: _Separator) -> bool:
-        """Whether a name is an option of Windows, as in ``tool /password:X``."""
-        return separator.joined and not self._text[max(0, start - 2) : start - 1].strip()
-
-    def _is_host(self, name: str, separator: _Separator) -> bool:
-        """Whether a name and a port follow each other, as in ``auth-service:8080``."""
-        if not separator.joined or _PORT.match(self._text, separator.at) is None:
-            return False
-        return "-" in name and not is_secret_name(name.rpartition("-")[2])
 
     # Values
 
@@ -281,7 +254,11 @@ class Scan:
             return separator.quoted and is_object_key(text)
         if separator.quoted or self._text[first - 1 : first] in ("'", '"', "`"):
             return False
-        return separator.sign in (":", "->") and is_plain_word(text)
+        if separator.sign not in (":", "->"):
+            return False
+        if self._name.is_absolute and (separator.sign == "->" or text[:1] != "/"):
+            return is_answer(text) or is_plain_word(text)
+        return is_plain_word(text)
 
     def _value(self, start: int, separator: _Separator) -> tuple[int, int]:
         """Return begin and end of what follows a name that begins at ``start``."""
@@ -291,7 +268,7 @@ class Scan:
             return self._rest_of_line(start, at, lead, joined=separator.joined)
         if not separator.quoted and text[at : at + 1] == lead:
             return at, at  # the closing quote of a text that ends with the separator
-        if separator.sign[0] == "<":
+        if "<" in separator.sign:
             return at, extents.end_of_cell(at)
         opening = _OPENING.match(text, at)
         if opening is not None:

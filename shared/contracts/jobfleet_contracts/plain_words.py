@@ -15,7 +15,9 @@ _STATE = (
     r"(?:expired|missing|invalid|required|rejected|refused|revoked|denied|incorrect|absent|unset|"
     r"malformed|mismatch(?:ed)?|timeout|timed[ ]out|closed|aborted|not[ ](?:found|set|valid|given|"
     r"provided|allowed|accepted|present|known|yet[ ]valid)|too[ ](?:long|short|old|large)|"
-    r"already[ ]used|does[ ]not[ ]match)"
+    r"already[ ]used|does[ ]not[ ]match|no[ ]such[ ](?:file[ ]or[ ]directory|host|file|key)|"
+    r"(?:permission|access)[ ]denied|is[ ]a[ ]directory|connection[ ](?:refused|reset)|"
+    r"unauthorized|forbidden)"
 )
 _BEFORE = r"(?:is|was|has|been|are|were|it|the)"
 _JOINS = r"(?:[,;]?[ ](?:or|and)[ ]|[,;/][ ]?)"
@@ -36,6 +38,10 @@ _ANNOTATION = re.compile(
     rf"[&?]?{_TYPE}(?:[\[\], |]{{1,3}}{_TYPE}){{0,8}}\]{{0,4}}\??"
     r"""(?:[ ]?=[ ]?(?:None|null|undefined|\.\.\.|""|''))?[,;:)]{0,2}"""
 )
+_ANSWER = re.compile(
+    r"[1-5][0-9]{2}(?:[ ][A-Z][A-Za-z]{1,15}(?:[ ][A-Za-z]{1,15}){0,3})?"
+    r"(?:[ ]in[ ][0-9.]{1,9}[ ]?m?s)?"
+)
 _FILE = re.compile(r"(?:[\w() .-]{1,100}/){0,20}[\w() .-]{1,100}\.[A-Za-z][A-Za-z0-9]{0,4}")
 _OBJECT_MEMBERS = frozenset({
     "Bucket", "Key", "Size", "ETag", "LastModified", "StorageClass", "VersionId", "Owner",
@@ -50,6 +56,11 @@ def is_plain_word(text: str) -> bool:
     if len(text) > _LONGEST:
         return False
     return _SENTENCE.fullmatch(text) is not None or _ANNOTATION.fullmatch(text) is not None
+
+
+def is_answer(text: str) -> bool:
+    """Whether a text behind a path says what was answered, as ``404 Not Found``, or a place."""
+    return text.startswith("/") or (len(text) <= _LONGEST and _ANSWER.fullmatch(text) is not None)
 
 
 def is_object_key(text: object, members: Iterable[str] = ()) -> bool:

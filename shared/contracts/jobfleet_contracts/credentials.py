@@ -90,6 +90,8 @@ def _masked(value: Any, levels: int) -> Any:
 def _masked_text(text: str, levels: int) -> str:
     text = labelled_text(text)
     lower = plain(text).lower()
+    if len(lower) < len(text):
+        lower += text.lower()  # a link of a terminal, which the plain form leaves out, may hold one
     named = "%" in lower or may_hold_secret_name(lower)
     if not named and not may_hold_form(lower) and ("&" not in lower or ";" not in lower):
         return text

@@ -187,6 +187,12 @@ NOT_HIDDEN: Mapping[str, tuple[object, ...]] = {
         f"| password | {VALUE} |",
     ),
     "a secret that is itself a word of a state or a type, behind a colon": (),
+    "in a text, what stands behind the path of a request, a host, a source file or a class": (
+        f"GET /api/tokens: {VALUE}",
+        f"auth.example.com: {VALUE}",
+        f"src/auth/session.py: {VALUE}",
+        f"com.example.secret.Store: {VALUE}",
+    ),
     "a secret that looks like a file's name, under `Key`": (
         {"Key": f"{VALUE}.csv"},
         f'{{"Key": "{VALUE}.csv"}}',

@@ -30,7 +30,7 @@ def pytest_configure() -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Tests wait for most of their time."""
-    return (os.cpu_count() or 1) * 3
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.conditions import PostgresConditions
-from jobfleet_backends.postgres.job_index import MARK, REMOVE, tidy
+from jobfleet_backends.postgres.job_index import MARK, REMOVE
 from jobfleet_backends.postgres.job_index_reader import _SINCE
 from jobfleet_backends.postgres.job_lookup import look_up
 from jobfleet_backends.postgres.lease_store import ACQUIRE, RELEASE_LOCK
@@ -26,11 +25,9 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.index import EventQuery, JobQuery
-from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.search import narrow_events
-from tests.conformance.deliveries import consuming
-from tests.conformance.jobs import a_life, a_message, an_id, open_row, queued, write
+from tests.conformance.jobs import a_message, queued, write
 
 pytestmark = pytest.mark.servers
 
@@ -71,7 +68,6 @@ ROWS = {
     "jobs by id": 1,
 }
 """What each page holds, of those queries that find something."""
-CLEANED = ("messages", "open_jobs", "locks", "state_counts")
 KEYED = JobQuery(limit=50, keys={"payload.customer": "c-07", "payload.order": "1"})
 
 
@@ -196,56 +192,6 @@ async def test_jobs_of_two_payload_keys_are_a_range_of_an_index(
     # Numbers that end in 071, below 5,000.
     assert len(page.items) == JOBS // 1000
     assert {row.facts.job_id[-3:] for row in page.items} == {"071"}
-
-
-async def test_the_tables_whose_rows_come_and_go_keep_their_size(
-    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
-) -> None:
-    """Space of rows that are gone is used again: the server cleans up as soon as it is asked."""
-
-    async def thousand_messages() -> None:
-        async with consuming(backend) as consumer:
-            await asyncio.gather(*(backend.queue.publish(a_message()) for _ in range(1000)))
-            taken = 0
-            while taken < 1000:
-                deliveries = await consumer.receive(200, timedelta(seconds=1))
-                taken += len(deliveries)
-                await asyncio.gather(*(delivery.ack() for delivery in deliveries))
-
-    async def one_job() -> None:
-        life, lock, lease = a_life(), job_lock(an_id()), an_id()
-        await backend.index.open(open_row(life[0]))
-        await backend.leases.acquire(lock, lease, 60, create=True)
-        await backend.index.record(life[:2])
-        await backend.index.record(life[2:])
-        await backend.index.close(life[0].job_id, 1)
-        await backend.leases.delete(lock, lease)
-
-    def sizes() -> list[int]:
-        found = []
-        for table in CLEANED:
-            session.execute(f"VACUUM {table}".encode())
-            row = session.execute("SELECT pg_total_relation_size(%s)", (table,)).fetchone()
-            assert row is not None
-            found.append(int(row[0]))
-        return found
-
-    seen = []
-    for _ in range(6):
-        await thousand_messages()
-        await asyncio.gather(*(one_job() for _ in range(300)))
-        tidy(session, settings.postgres_schema)
-        seen.append(sizes())
-    # Pages of an index are used again after the next clean-up but one. A clean-up beside an open
-    # snapshot leaves rows for the next one, so one of the later sizes may be larger.
-    for table, grown in zip(CLEANED, zip(*seen, strict=True), strict=True):
-        assert min(grown[3:]) <= max(grown[:3]) * 1.2, (table, grown)
-    for table in CLEANED:
-        options = session.execute(
-            "SELECT reloptions FROM pg_class WHERE oid = %s::regclass", (table,)
-        ).fetchone()
-        assert options is not None
-        assert "autovacuum_vacuum_threshold=1000" in options[0], table
 
 
 async def test_what_workers_do_all_the_time_goes_by_indexes_from_the_first_row_on(

@@ -134,7 +134,7 @@ async def test_a_user_without_permission_is_told_which_operation_needs_which(
     url = str(URL(faulty.url).with_user("limited").with_password("secret"))
     broker = RabbitMQ(url=url, namespace=namespace)
     with pytest.raises(BackendForbidden, match=r"declare .*'configure, write and read'") as refused:
-        await RabbitJobQueue(rabbitmq=broker).publish(a_job())
+        await RabbitJobQueue(rabbitmq=broker).publish(a_job(), timeout=100)
     assert "secret" not in str(refused.value)
     with pytest.raises(BackendForbidden, match="declare its work queues"):
         await RabbitJobConsumer(rabbitmq=broker).start(["default"])

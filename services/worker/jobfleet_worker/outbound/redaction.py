@@ -57,7 +57,7 @@ class Redaction:
         Takes time for each value and each character: large texts do not belong on an event loop.
 
         Args:
-            is_cut: the text quotes pieces that somebody else cut. At their ends, parts of a value
+            is_cut: the text quotes pieces that were cut before. At their ends, parts of a value
                 of four characters or more are replaced too.
         """
         if not self._needles:

@@ -82,7 +82,7 @@ class SessionThread:
         self._reads = reads
         self._session: Session | None = None
         self._pipeline: Pipeline | None = None
-        """Of the session; ``None`` behind a pooler."""
+        """Sends for the session; ``None`` behind a pooler."""
         self._refused: tuple[float, BaseException] | None = None
         self._busy_since: float | None = None
         self._answered_at = 0.0

@@ -28,7 +28,7 @@ class RabbitDeadLetterQueue:
     async def add(self, letter: MalformedMessage) -> None:
         """Publish the message; returns when the broker has confirmed it.
 
-        Of a body that no job may have, over 4 MiB, only the beginning is published, with its size
+        A body over 4 MiB, which no job may have, is published in part: its beginning, with its size
         in a header: a whole one may take longer than the limit, and be sent again each time.
 
         Raises:

@@ -87,6 +87,7 @@ SHOWN_BY = {
     "contracts/field_checks.py": "entrances/test_any_value.py",
     "contracts/fleet_ports.py": "conformance/test_worker_directory.py",
     "contracts/header_text.py": "worker/outbound/test_http_client.py",
+    "contracts/job_bounds.py": "backends/test_message_hints.py",
     "contracts/json_check.py": "entrances/test_any_value.py",
     "contracts/missing_extra.py": "packaging/test_install.py",
     "contracts/signing_key.py": "protocol/test_signing_keys.py",

@@ -38,19 +38,21 @@ from jobfleet_contracts.field_checks import (
     web_address,
 )
 from jobfleet_contracts.internal_job import GROUP_TYPE
+from jobfleet_contracts.job_bounds import (
+    MAX_ATTEMPTS,
+    MAX_RETRY_DELAY_SECONDS,
+    MAX_TAKEOVER_LIMIT,
+    MAX_TIMEOUT_SECONDS,
+)
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 from jobfleet_contracts.lease import MAX_SLOTS
 
-MAX_ATTEMPTS = 100
 MAX_LOCK_KEY = 200
 MAX_LIMITS = 3
 """Named limits of one job, beside its lock key."""
-MAX_RETRY_DELAY_SECONDS = 86_400
-MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
-MAX_TAKEOVER_LIMIT = 100
 QUEUE_PATTERN = re.compile(r"^[a-z0-9_-]{1,50}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.internal_job import is_internal
-from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
+from jobfleet_contracts.job_bounds import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from jobfleet_contracts.event import Event

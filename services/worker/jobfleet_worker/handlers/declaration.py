@@ -11,14 +11,12 @@ from typing import Any, Literal
 
 from jobfleet_contracts.control import CONTROL_NAME
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
-from jobfleet_contracts.job import (
+from jobfleet_contracts.job import MAX_LIMITS, QUEUE_PATTERN, TYPE_PATTERN
+from jobfleet_contracts.job_bounds import (
     MAX_ATTEMPTS,
-    MAX_LIMITS,
     MAX_RETRY_DELAY_SECONDS,
     MAX_TAKEOVER_LIMIT,
     MAX_TIMEOUT_SECONDS,
-    QUEUE_PATTERN,
-    TYPE_PATTERN,
 )
 from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.lookup_keys import MOST_KEYS, PAYLOAD_KEY

@@ -14,7 +14,8 @@ from typing import Any
 from jobfleet_contracts.errors import InvalidRequest, WrittenByNewer
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts
 from jobfleet_contracts.field_checks import checked_time, is_canonical_uuid, one_line
-from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TAKEOVER_LIMIT, JobRequest
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_bounds import MAX_ATTEMPTS, MAX_TAKEOVER_LIMIT
 from jobfleet_contracts.lease import is_lock_name
 from jobfleet_contracts.state import status_name
 

@@ -98,6 +98,14 @@ class LocalFleet:
         """Declare a schedule over HTTP."""
         self._send("PUT", f"/api/schedules/{name}", {"type": "demo.steps", **fields})
 
+    def limit(self, name: str, **fields: Any) -> None:
+        """Set a named limit."""
+        self._send("PUT", f"/api/limits/{name}", fields)
+
+    def run_now(self, schedule: str) -> str:
+        """Make one more job of a schedule and return its id."""
+        return str(self._post(f"/api/schedules/{schedule}/run", {})["jobId"])
+
     def act(self, action: str, job_id: str) -> None:
         """Cancel, redrive or dismiss a job as another client would."""
         self._post(f"/api/jobs/{job_id}/{action}", {})

@@ -17,6 +17,7 @@ def main() -> int:
     compose = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())
     faults = [*schema_faults(compose), *open_port_faults(compose), *unpinned_faults(compose)]
     faults += missing_target_faults(compose)
+    faults += azurite_faults(compose, json.loads((_ROOT / "package.json").read_text()))
     for fault in faults:
         print(f"docker-compose.yml: {fault}", file=sys.stderr)
     return 1 if faults else 0
@@ -50,6 +51,15 @@ def missing_target_faults(compose: dict[str, Any]) -> list[str]:
         for build in builds
         if build.get("target") not in stages
     ]
+
+
+def azurite_faults(compose: dict[str, Any], package: dict[str, Any]) -> list[str]:
+    """Compare with the Azurite that tests and benchmarks run: versions differ in speed."""
+    version = compose["services"]["azurite"]["image"].rpartition(":")[2]
+    tested = package["devDependencies"]["azurite"]
+    if version == tested:
+        return []
+    return [f"Azurite is {version} here and {tested} in package.json"]
 
 
 def targets(dockerfile: str) -> set[str]:

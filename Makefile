@@ -30,12 +30,13 @@ test-full: $(VENV)/.development ## also every page at further widths of the scre
 	$(BIN)/python -m devtools.prerequisites
 	$(BIN)/python -m pytest -m "not chaos and not simulation_long" $(PYTEST_ARGS) $(ARGS)
 
-check: $(VENV)/.development ## format, lint, types, floors, Compose file, locks; asks no network
+check: $(VENV)/.development ## format, lint, types, floors, Compose file, Kubernetes manifests, locks; asks no network
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m devtools.compose_check
+	$(BIN)/python -m pytest --quiet tests/deploy/test_kubernetes.py
 	$(BIN)/python -m devtools.lock_check
 
 compiled: $(VENV)/.development ## tests and what they import, once instead of in each process

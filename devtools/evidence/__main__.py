@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from devtools.evidence import figures
 from devtools.evidence.claims import COMMANDS
-from devtools.evidence.page import page
+from devtools.evidence.page import how_to_go_on, page
 from devtools.evidence.result import (
     ROOT,
     Result,
@@ -47,26 +47,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     today = tree_of_today()
     for run in COMMANDS:
         result = load(run)
-        if result is None or result.tree != today:
-            print(f"{run}: {'not run' if result is None else 'ran on older product code'}")
+        if result is None:
+            print(f"{run}: not run")
+            continue
+        if result.stopped:
+            print(f"{run}: stopped before its end")
+        if result.tree != today:
+            print(f"{run}: ran on older product code")
     return code
 
 
-def _code(result: Result | None) -> int:
-    if result is None:
-        print("stopped before its end; the same command goes on", file=sys.stderr)
+def _code(result: Result) -> int:
+    if result.stopped:
+        print(f"stopped before its end; the next call {how_to_go_on(result.run)}", file=sys.stderr)
         return 3
     return 0 if result.passed else 1
 
 
-def record(run: str, *, seconds: float | None = None) -> Result | None:
-    """Make a run and write its result, whether it passed or not.
+def record(run: str, *, seconds: float | None = None) -> Result:
+    """Make a run and write its result, whether it passed, failed or was stopped before its end.
 
     Args:
         seconds: stop then, and go on at the next call, where product code and tests are the same.
-
-    Returns:
-        ``None`` if the run was stopped before its end.
     """
     commit, tree = commit_of_today(), tree_of_today()
     slices = SLICES / f"{run}-{code_of_today()}.jsonl"
@@ -74,11 +76,7 @@ def record(run: str, *, seconds: float | None = None) -> Result | None:
     figures.keep_parts(slices)
     began = time.monotonic()
     code = _run(shlex.split(COMMANDS[run]), figures.environment(slices), seconds)
-    spent = time.monotonic() - began
-    if code is None:
-        figures.add_slice(slices, spent)
-        return None
-    counted = figures.total(slices)
+    figures.add_slice(slices, time.monotonic() - began)
     result = Result(
         run=run,
         command=COMMANDS[run],
@@ -86,14 +84,16 @@ def record(run: str, *, seconds: float | None = None) -> Result | None:
         tree=tree,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=this_machine(),
-        seconds=round(spent + counted.pop("slice_seconds", 0), 1),
+        seconds=round(figures.seconds(slices), 1),
         passed=code == 0,
-        figures=counted,
+        stopped=code is None,
+        figures=figures.total(slices),
         load=round(os.getloadavg()[0], 1),
         curves=figures.curves(slices),
         bugs=figures.bugs(slices),
     )
-    result.save()
+    if result.replaces(load(run)):
+        result.save()
     if result.passed:
         slices.unlink()
     return result

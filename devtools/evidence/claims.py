@@ -18,6 +18,8 @@ COMMANDS = {
     "chaos-mixed": f"env CHAOS_SCOPE=mixed {_CHAOS}_real_servers",
     "chaos-postgres": f"env CHAOS_SCOPE=mixed {_CHAOS}_postgres",
     "conformance": f"{_PYTEST} tests/conformance",
+    "fleet-on-postgres": f"{_PYTEST} tests/system tests/browser tests/examples "
+    "-k '(postgres or open_transaction) and not every_nth'",
     "every-nth-request": f"{_PYTEST} tests/system/test_every_nth_request.py "
     "tests/system/test_every_nth_answer_of_postgres.py",
     "second-checker": f"{_PYTEST} tests/protocol/test_second_checker.py",
@@ -34,6 +36,9 @@ COMMANDS = {
     "azurite-as-azure": ".venv/bin/python -m devtools.prove_azure --steps",
 }
 """How each run is made again."""
+
+SEEDS = {"simulation": 100_000}
+"""How many seeds a run has. It goes on after a stop; every other run begins anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +170,9 @@ CLAIMS = (
     ),
     Claim(
         promise="The backends behave alike.",
-        falsified_by="A test of the conformance suites that passes on one and fails on another.",
-        runs=("conformance",),
+        falsified_by="A test of the conformance suites that passes on one and fails on another; a "
+        "fleet, a page or an example that works on Azurite or SQLite and not on PostgreSQL.",
+        runs=("conformance", "fleet-on-postgres"),
         not_covered="Real Azure: the suites run against Azurite, an emulator.",
         bugs=BugClass.ALIKE_BACKENDS,
     ),

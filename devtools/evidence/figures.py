@@ -11,6 +11,7 @@ from typing import Any
 
 _FILE = "EVIDENCE_FIGURES"
 _PART, _CURVE, _BUG = "part", "curve", "bug"
+_SLICE_SECONDS = "slice_seconds"
 
 Curves = dict[str, list[list[float]]]
 Bugs = dict[str, dict[str, bool]]
@@ -59,16 +60,26 @@ def environment(path: Path) -> Mapping[str, str]:
 
 
 def keep_parts(path: Path) -> None:
-    """Forget what an earlier slice counted outside of parts: it is counted again."""
-    kept = [json.dumps(line) + "\n" for line in _lines(path) if _PART in line]
-    path.write_text("".join(kept))
+    """Forget what an earlier slice counted outside of parts: it is counted again.
+
+    The time of a slice is kept only beside parts: a run without them begins anew.
+    """
+    kept = [line for line in _lines(path) if _PART in line]
+    if not any(line[_PART] for line in kept):
+        kept = []
+    path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def seconds(path: Path) -> float:
+    """Return how long all slices took together."""
+    return sum(float(line.get(_SLICE_SECONDS, 0)) for line in _lines(path))
 
 
 def total(path: Path) -> dict[str, float]:
     """Return the sum of each figure."""
     sums: Counter[str] = Counter()
     for line in _lines(path):
-        if _CURVE not in line and _BUG not in line:
+        if _CURVE not in line and _BUG not in line and _SLICE_SECONDS not in line:
             sums.update({name: number for name, number in line.items() if name != _PART})
     return dict(sorted(sums.items()))
 
@@ -92,8 +103,8 @@ def bugs(path: Path) -> Bugs:
 
 
 def add_slice(path: Path, seconds: float) -> None:
-    """Note how long a slice of a run took that was stopped."""
-    _write(path, {_PART: "", "slice_seconds": seconds})
+    """Note how long a slice of a run took."""
+    _write(path, {_PART: "", _SLICE_SECONDS: seconds})
 
 
 def _append(line: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 
-from devtools.evidence.claims import CLAIMS, COMMANDS, Claim
+from devtools.evidence.claims import CLAIMS, COMMANDS, SEEDS, Claim
 from devtools.evidence.result import Result
 
 _POINTS = 12
@@ -16,7 +16,8 @@ Load = Callable[[str], Result | None]
 _INTRODUCTION = """# Evidence
 
 Each promise, what would show it wrong, and the runs that tried. `make evidence` writes this page
-from the result files in `evidence/`. A run without a file says "not run". Two runs that name the
+from the result files in `evidence/`. A run without a file says "not run". A run that was stopped
+before its end says so and shows what it has; it does not count as passed. Two runs that name the
 same product code ran on the same content of `services/` and `shared/`; `make evidence` lists the
 runs on older code. To repeat a run and record it:
 
@@ -33,6 +34,11 @@ confirm it with `ARGS=--yes`. It runs the conformance suites, two minutes of kil
 workers, and a short bench. Everything it makes has a mark of its own in its name and is removed at
 the end, after Ctrl-C too.
 """
+
+
+def how_to_go_on(run: str) -> str:
+    """Return what the next call does after a run was stopped."""
+    return "goes on with the seeds that are left" if run in SEEDS else "begins anew"
 
 
 def page(load: Load) -> str:
@@ -58,17 +64,19 @@ def _deliberate_bugs(claim: Claim, load: Load) -> Iterator[str]:
     if claim.bugs is None:
         yield f"{head} none: {claim.no_bugs}."
         return
+    results = [result for result in map(load, claim.runs) if result and claim.bugs in result.bugs]
+    whole = [result for result in results if not result.stopped]
     bugs: dict[str, bool] = {}
-    for result in map(load, claim.runs):
-        bugs |= {} if result is None else result.bugs.get(claim.bugs, {})
+    for result in whole or results:
+        bugs |= result.bugs[claim.bugs]
     if bugs:
-        yield from _by_name(head, bugs)
+        yield from _by_name(head, bugs, "" if whole else "; the run was stopped before its end")
     else:
         yield f"{head} not run"
 
 
-def _by_name(head: str, bugs: Mapping[str, bool]) -> Iterator[str]:
-    yield f"{head} {sum(bugs.values())} of {len(bugs)} found"
+def _by_name(head: str, bugs: Mapping[str, bool], note: str) -> Iterator[str]:
+    yield f"{head} {sum(bugs.values())} of {len(bugs)} found{note}"
     names = (escape(name, quote=False) + ("" if bugs[name] else " (NOT FOUND)") for name in bugs)
     yield f"  <details><summary>their names</summary>{'; '.join(sorted(names))}</details>"
 
@@ -86,7 +94,7 @@ def _not_run(command: str) -> Iterator[str]:
 
 
 def _result(result: Result) -> Iterator[str]:
-    yield f"**{'Passed' if result.passed else 'FAILED'}** on {result.date}.\n"
+    yield _outcome(result) + "\n"
     yield "| | |\n|---|---|"
     yield f"| commit | `{result.commit}`, product code `{result.tree}` |"
     yield f"| command | `{result.command}` |"
@@ -97,6 +105,23 @@ def _result(result: Result) -> Iterator[str]:
         yield f"| {name.replace('_', ' ')} | {_number(number)} |"
     yield ""
     yield from _curves(result)
+
+
+def _outcome(result: Result) -> str:
+    if not result.stopped:
+        return f"**{'Passed' if result.passed else 'FAILED'}** on {result.date}."
+    outcome = "FAILED and stopped" if result.figures.get("failed_seeds") else "Stopped"
+    seeds = _seeds(result.figures, SEEDS[result.run]) if result.run in SEEDS else ""
+    return (
+        f"**{outcome} before its end** on {result.date}{seeds}. This does not count as passed. "
+        f"The next call {how_to_go_on(result.run)}."
+    )
+
+
+def _seeds(figures: Mapping[str, float], of: int) -> str:
+    names = ("seeds", "failed_seeds", "simulated_hours")
+    done, failed, hours = (figures.get(name, 0) for name in names)
+    return f": {done:,.0f} of {of:,} seeds, {failed:,.0f} failed, {hours:,.0f} simulated hours"
 
 
 def _curves(result: Result) -> Iterator[str]:

@@ -27,6 +27,7 @@ class Result:
         seconds: of wall clock, of all slices together.
         load: of the machine in the last minute of the run: its own and what ran beside it.
         passed: whether the command ended with 0.
+        stopped: whether the run was stopped before its end. Such a run has not passed.
         figures: what the run counted.
         curves: values by minute of the run.
         bugs: by class and name, whether each deliberate bug was found. Empty for other runs.
@@ -44,6 +45,18 @@ class Result:
     load: float = 0.0
     curves: Curves = field(default_factory=dict)
     bugs: Bugs = field(default_factory=dict)
+    stopped: bool = False
+
+    def replaces(self, earlier: Result | None) -> bool:
+        """Whether this result takes the place of an earlier one.
+
+        A stopped run does so if it counted something, but never replaces a whole run of the same
+        product code.
+        """
+        if not self.stopped:
+            return True
+        is_whole = earlier is not None and not earlier.stopped and earlier.tree == self.tree
+        return any(self.figures.values()) and not is_whole
 
     def save(self) -> None:
         """Write the result in the place of the run's earlier one."""

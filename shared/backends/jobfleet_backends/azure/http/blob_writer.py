@@ -4,49 +4,21 @@ The blob client spends two thirds of a request's CPU time on policies and models
 not. As in ``table_writer`` only public parts of azure-core are used, and everything else about
 blobs is left to the client.
 
-Formats: Azure's REST reference, "Put Blob", "Append Block", "Lease Blob", "Delete Blob",
-"Authorize with Shared Key".
+Formats: Azure's REST reference, "Put Blob", "Append Block", "Lease Blob", "Delete Blob".
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
-import time
-from email.utils import formatdate
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
-from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline import AsyncPipeline, PipelineRequest
-from azure.core.pipeline.policies import (
-    AsyncBearerTokenCredentialPolicy,
-    AsyncHTTPPolicy,
-    AzureSasCredentialPolicy,
-    SansIOHTTPPolicy,
-)
+from azure.core.pipeline import AsyncPipeline
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
-from typing_extensions import override
 
-from jobfleet_backends.azure.http.table_writer import Credential
+from jobfleet_backends.azure.http.signing import Credential, blob_policy
 
-_SCOPE = "https://storage.azure.com/.default"
 _VERSION = {"x-ms-version": "2019-12-12"}
-_SIGNED = (
-    "Content-Encoding",
-    "Content-Language",
-    "Content-Length",
-    "Content-MD5",
-    "Content-Type",
-    "Date",
-    "If-Modified-Since",
-    "If-Match",
-    "If-None-Match",
-    "If-Unmodified-Since",
-    "Range",
-)
 _ERROR = 400
 
 
@@ -66,7 +38,7 @@ class BlobWriter:
     ) -> None:
         self._container = f"{endpoint}/{container}"
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            transport, policies=[_policy(credential)]
+            transport, policies=[blob_policy(credential)]
         )
 
     async def create(self, name: str, body: bytes) -> None:
@@ -120,44 +92,6 @@ class BlobWriter:
         response = (await self._pipeline.run(request)).http_response
         if response.status_code >= _ERROR:
             raise _error(response)
-
-
-class _SharedKey(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """Signs method, headers, path and query."""
-
-    def __init__(self, credential: AzureNamedKeyCredential) -> None:
-        self._credential = credential
-
-    @override
-    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        name, key = self._credential.named_key
-        sent = request.http_request
-        sent.headers["x-ms-date"] = formatdate(time.time(), usegmt=True)
-        signature = hmac.digest(base64.b64decode(key), _text(sent, name).encode(), "sha256")
-        sent.headers["Authorization"] = f"SharedKey {name}:{base64.b64encode(signature).decode()}"
-
-
-def _text(request: HttpRequest, account: str) -> str:
-    """Return what a signature is made of; a length of zero stands as nothing."""
-    headers, address = request.headers, urlsplit(request.url)
-    standard = ("" if (header := headers.get(name, "")) == "0" else header for name in _SIGNED)
-    own = sorted(
-        f"{name.lower()}:{value}"
-        for name, value in headers.items()
-        if name.lower().startswith("x-ms-")
-    )
-    query = sorted(f"{name}:{value}" for name, value in parse_qsl(address.query))
-    return "\n".join((request.method, *standard, *own, f"/{account}{address.path}", *query))
-
-
-def _policy(
-    credential: Credential,
-) -> SansIOHTTPPolicy[Any, Any] | AsyncHTTPPolicy[Any, Any]:
-    if isinstance(credential, AzureNamedKeyCredential):
-        return _SharedKey(credential)
-    if isinstance(credential, AzureSasCredential):
-        return AzureSasCredentialPolicy(credential)
-    return AsyncBearerTokenCredentialPolicy(credential, _SCOPE)
 
 
 def _error(response: AsyncHttpResponse) -> HttpResponseError:

@@ -19,9 +19,10 @@ from jobfleet_backends.azure.http.blob_writer import BlobWriter
 from jobfleet_backends.azure.http.clock_offset import ClockOffset
 from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_backends.azure.http.entity_table import EntityTable
+from jobfleet_backends.azure.http.signing import Credential
 from jobfleet_backends.azure.http.storage_calls import StorageCalls
 from jobfleet_backends.azure.http.table_reader import TableReader
-from jobfleet_backends.azure.http.table_writer import Credential, TableWriter
+from jobfleet_backends.azure.http.table_writer import TableWriter
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.request_counter import RequestCounter

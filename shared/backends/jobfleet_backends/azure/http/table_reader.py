@@ -21,7 +21,8 @@ from azure.core.pipeline import AsyncPipeline
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from jobfleet_backends.azure.http.table_writer import ERROR, HEADERS, Credential, policy_of, refusal
+from jobfleet_backends.azure.http.signing import Credential, table_policy
+from jobfleet_backends.azure.http.table_writer import ERROR, HEADERS, refusal
 
 _TYPE = "@odata.type"
 _FOLLOWING = ("NextPartitionKey", "NextRowKey")
@@ -80,7 +81,7 @@ class TableReader:
     ) -> None:
         self._table = f"{endpoint}/{table}()"
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            transport, policies=[policy_of(credential)]
+            transport, policies=[table_policy(credential)]
         )
 
     async def page(self, query: Query, size: int, following: Mapping[str, str] | None) -> Rows:

@@ -5,44 +5,30 @@ bodies: per row of a transaction a quarter of a millisecond of CPU, 30 times wha
 public parts of azure-core are used: pipeline, credentials' policies, transport. Everything else
 about tables is left to the client.
 
-Formats: Azure's REST reference, "Insert Entity", "Performing entity group transactions",
-"Authorize with Shared Key" (Shared Key Lite for the Table service).
+Formats: Azure's REST reference, "Insert Entity", "Performing entity group transactions".
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import uuid4
 
 import orjson
-from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline import AsyncPipeline, PipelineRequest
-from azure.core.pipeline.policies import (
-    AsyncBearerTokenCredentialPolicy,
-    AsyncHTTPPolicy,
-    AzureSasCredentialPolicy,
-    SansIOHTTPPolicy,
-)
+from azure.core.pipeline import AsyncPipeline
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
-from typing_extensions import override
+
+from jobfleet_backends.azure.http.signing import Credential, table_policy
 
 Entity = Mapping[str, Any]
 Operation = tuple[str, Entity, Mapping[str, Any]]
-Credential = AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential
 
-_SCOPE = "https://storage.azure.com/.default"
 HEADERS = {
     "x-ms-version": "2019-02-02",
     "DataServiceVersion": "3.0",
@@ -81,7 +67,7 @@ class TableWriter:
         self._table = f"{endpoint}/{table}"
         self._batch = f"{endpoint}/$batch"
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            transport, policies=[policy_of(credential)]
+            transport, policies=[table_policy(credential)]
         )
 
     async def insert(self, entity: Entity) -> None:
@@ -142,35 +128,6 @@ class TableWriter:
             quote(entity[key].replace("'", "''")) for key in ("PartitionKey", "RowKey")
         )
         return f"{self._table}(PartitionKey='{partition}',RowKey='{row}')".encode()
-
-
-class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
-    """Signs time and path."""
-
-    def __init__(self, credential: AzureNamedKeyCredential) -> None:
-        self._credential = credential
-
-    @override
-    def on_request(self, request: PipelineRequest[HttpRequest]) -> None:
-        name, key = self._credential.named_key
-        now = formatdate(time.time(), usegmt=True)
-        text = f"{now}\n/{name}{urlsplit(request.http_request.url).path}"
-        signature = hmac.digest(base64.b64decode(key), text.encode(), "sha256")
-        request.http_request.headers["x-ms-date"] = now
-        request.http_request.headers["Authorization"] = (
-            f"SharedKeyLite {name}:{base64.b64encode(signature).decode()}"
-        )
-
-
-def policy_of(
-    credential: Credential,
-) -> SansIOHTTPPolicy[Any, Any] | AsyncHTTPPolicy[Any, Any]:
-    """Return what shows a credential with each request to a table."""
-    if isinstance(credential, AzureNamedKeyCredential):
-        return _SharedKeyLite(credential)
-    if isinstance(credential, AzureSasCredential):
-        return AzureSasCredentialPolicy(credential)
-    return AsyncBearerTokenCredentialPolicy(credential, _SCOPE)
 
 
 def _body(entity: Entity) -> bytes:

@@ -50,9 +50,15 @@ def spoil(settings: Settings) -> Spoil:
             session.execute("SET session_replication_role = replica")  # no trigger runs
             table = f"{schema}.trail"
             statement = f"UPDATE {table} SET {name} = %s WHERE job_id = %s AND sequence = %s"  # noqa: S608
-            # A time that is none is refused; the furthest one is none that Python can read.
+            # The database refuses a time that no reader can represent, unless its check is gone.
             stored = "infinity" if value == "yesterday" else value
+            moment = f"ALTER DOMAIN {schema}.moment"
+            session.execute(f"{moment} DROP CONSTRAINT moment_check".encode())
             session.execute(statement.encode(), (stored, event.job_id, event.sequence))
+            check = "VALUE >= '0001-01-01 UTC' AND VALUE < '10000-01-01 UTC'"
+            session.execute(
+                f"{moment} ADD CONSTRAINT moment_check CHECK ({check}) NOT VALID".encode()
+            )
 
     async def in_sqlite(event: Event, column: str, value: Any) -> None:
         name = {"OccurredAt": "occurred_at"}.get(column, column.lower())

@@ -10,6 +10,8 @@ import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from jobfleet_contracts.codec import encode
+from jobfleet_dashboard.problems import MEDIA_TYPE, invalid, problem_document
 from jobfleet_dashboard.strict_connection import StrictConnection
 
 CONNECTION_DROPPED = "connection.dropped"
@@ -23,6 +25,10 @@ MAX_UNFINISHED = 100
 """Requests of one address that are not complete; a newer one takes the place of the oldest."""
 
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_UNREADABLE = (
+    "the request cannot be read: send version 1.0 or 1.1 of HTTP, at most 16 KiB of address and "
+    "headers, and one plain framing of the body"
+)
 _READ = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
 _log = structlog.get_logger()
@@ -82,7 +88,7 @@ class BoundedHttp(H11Protocol):
         else:
             self.flow.release()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says less
         """Answer 400 if no answer has begun, and close the connection.
 
         The application may still wait for the body, or write its answer: it is told that the
@@ -94,9 +100,20 @@ class BoundedHttp(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
+            self._refuse()
+        self.transport.close()
+
+    def _refuse(self) -> None:
+        """Send the same form of answer as for every other error."""
+        body = encode(problem_document(invalid(_UNREADABLE)))
+        headers = [
+            ("content-type", MEDIA_TYPE),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        head = h11.Response(status_code=400, reason=b"Bad Request", headers=headers)
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
 
     def on_response_complete(self) -> None:
         """Read the next request, if it has come already."""

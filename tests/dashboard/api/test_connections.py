@@ -217,6 +217,7 @@ async def test_a_head_that_others_may_end_elsewhere_is_400_and_closes_its_connec
             answer = await rest_of(reader)
             assert answer.count(b"HTTP/1.1") == 1
             assert b"HTTP/1.1 400 " in answer
+            assert b"content-type: application/problem+json" in answer
 
 
 CALLBACK = b"POST /api/callbacks/jobs/00000000-0000-0000-0000-000000000001 HTTP/1.1\r\n"

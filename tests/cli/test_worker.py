@@ -158,7 +158,8 @@ def uses_pool() -> int:
 
 @handler("to-thread-left", timeout=1, max_attempts=1)
 async def to_thread_left() -> None:
-    await asyncio.to_thread(time.sleep, 120)
+    # More than the loop's default executor has threads.
+    await asyncio.gather(*(asyncio.to_thread(time.sleep, 120) for _ in range(40)))
 
 @handler("sleep")
 async def sleep(payload: float) -> str:

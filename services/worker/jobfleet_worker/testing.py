@@ -30,6 +30,7 @@ from jobfleet_contracts.outcome import (
     JobError,
     Outcome,
 )
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_worker.handlers.context import AttemptFacts
 from jobfleet_worker.handlers.described_error import error_of
 from jobfleet_worker.handlers.hook_marks import hook_mark_of, provide, provided_type
@@ -215,7 +216,7 @@ class _Run:
             outcome = await self._attempt.run(runner)
         finally:
             if needs_process:
-                await asyncio.to_thread(pool.close)
+                await in_own_thread(pool.close, name="close-processes")
         if (error := error_of(outcome)) is not None:
             run = run_of(self._facts)
             run.outcome = "failed"

@@ -11,6 +11,7 @@ import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.retry import back_off
 from jobfleet_publisher.sync import LoopPublisher
@@ -218,8 +219,8 @@ class Worker:
     async def _close(self) -> None:
         await self._upkeep.heartbeat.stop()
         if self._setup.handlers.process_modules:
-            await asyncio.to_thread(self._running.processes.close)
-        await asyncio.to_thread(self._claiming.keeper.stop)
+            await in_own_thread(self._running.processes.close, name="close-processes")
+        await in_own_thread(self._claiming.keeper.stop, name="stop-renewals")
         await self._setup.hooks.stop()
         _log.info(WORKER_STOPPED)
 

@@ -18,6 +18,7 @@ from jobfleet_protocol.actions.successors import MOST_RESULT_BYTES
 from jobfleet_protocol.trail.transitions import cut_message
 from jobfleet_worker.handlers.outcome_turns import outcome_turn
 from jobfleet_worker.handlers.result_json import is_plain, to_json
+from jobfleet_worker.handlers.user_thread import in_user_thread
 from jobfleet_worker.tracing import traceparent
 
 LARGEST_COUNT = 2**53 - 1
@@ -169,8 +170,7 @@ class JobContext(ContextFacts):
         if is_plain(value):
             copy = _json_copy(value)
         else:  # in a thread: a large value would hold up every other job of this loop
-            loop = asyncio.get_running_loop()
-            copy = await loop.run_in_executor(None, _json_copy_in_turn, value)
+            copy = await in_user_thread(_json_copy_in_turn, value, name="checkpoint")
         await self._on_own_loop(self._sink.checkpoint(copy))
 
     async def _on_own_loop(self, call: Coroutine[Any, Any, None]) -> None:

@@ -20,8 +20,10 @@ import structlog
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_worker.handlers.hook_marks import HookMark
 from jobfleet_worker.handlers.hooks import CallPlan, Hook, Hooks, Provider, Run
+from jobfleet_worker.handlers.user_thread import in_user_thread
 
 HOOK_FAILED = "hook.failed"
+HOOK_THREAD = "hook"
 SHUTDOWN_SECONDS = 10.0
 """For one hook at the end of the process: one that hangs keeps no worker alive."""
 ERROR_SECONDS = 30.0
@@ -262,10 +264,10 @@ class _InThread:
         self._manager = manager
 
     async def __aenter__(self) -> Any:
-        return await asyncio.to_thread(self._manager.__enter__)
+        return await in_user_thread(self._manager.__enter__, name=HOOK_THREAD)
 
     async def __aexit__(self, *raised: object) -> None:
-        await asyncio.to_thread(self._manager.__exit__, *raised)
+        await in_user_thread(self._manager.__exit__, *raised, name=HOOK_THREAD)
 
 
 class _Awaited:
@@ -312,7 +314,7 @@ def _needed(provider: Provider, found: Mapping[Any, Any]) -> dict[str, Any]:
 async def _called(function: Callable[..., Any], *values: Any) -> Any:
     if inspect.iscoroutinefunction(inspect.unwrap(function)):
         return await function(*values)
-    return await asyncio.to_thread(function, *values)
+    return await in_user_thread(function, *values, name=HOOK_THREAD)
 
 
 async def _at_start(mark: HookMark, call: Coroutine[Any, Any, T]) -> T:

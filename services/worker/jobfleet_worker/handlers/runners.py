@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -33,7 +32,7 @@ from jobfleet_worker.handlers.outcomes import (
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain
-from jobfleet_worker.handlers.user_thread import UserThread
+from jobfleet_worker.handlers.user_thread import in_user_thread
 from jobfleet_worker.processes.pool import ProcessPool
 
 T = TypeVar("T")
@@ -149,7 +148,7 @@ class LoopRunner:
     async def _outcome_of(self, result: Any) -> HandlerOutcome:
         if type(result) is Waiting or is_plain(result):
             return outcome_of_result(result)
-        return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
+        return await _in_thread(lambda: outcome_of_result(result), name=self._thread_name)
 
     def _has_stopped(self) -> bool:
         return self._is_stopped
@@ -163,7 +162,7 @@ class LoopRunner:
         if not handler.reads_with_code:
             return handler.read_payload(self._payload)
         read = partial(_tried, handler.read_payload, self._payload)
-        payload, error = await in_thread(read, name=f"payload-{self._context.job.job_id}")
+        payload, error = await _in_thread(read, name=f"payload-{self._context.job.job_id}")
         if error is not None:
             raise error
         return payload
@@ -174,7 +173,7 @@ class LoopRunner:
         retry_on = self._handler.retry_on
         if is_described_at_once(error):
             return outcome_of_error(error, retry_on)
-        return await in_thread(lambda: outcome_of_error(error, retry_on), name=self._thread_name)
+        return await _in_thread(lambda: outcome_of_error(error, retry_on), name=self._thread_name)
 
     @property
     def _thread_name(self) -> str:
@@ -201,7 +200,7 @@ class ThreadRunner:
     def start(self) -> asyncio.Future[HandlerOutcome]:
         loop = asyncio.get_running_loop()
         with captured(self._keep, self._context.attempt):  # which the thread takes over
-            return in_thread(
+            return _in_thread(
                 lambda: outcome_of_call(
                     self._handler, self._payload, self._context, self._hooks, loop
                 ),
@@ -231,36 +230,22 @@ def _tried(read: Callable[[Any], Any], payload: Any) -> tuple[Any, BaseException
         return None, error
 
 
-def in_thread(call: Callable[[], T], *, name: str) -> asyncio.Future[T]:
-    """Run a call in a thread of its own, with the context variables of here.
+def _in_thread(call: Callable[[], T], *, name: str) -> asyncio.Future[T]:
+    """Run a call of an attempt in a thread of its own.
 
-    The loop's ``run_in_executor`` takes part, so that a simulated loop has no real threads.
+    Raises:
+        RuntimeError: the call raised; from the future. ``SystemExit`` would end the loop.
     """
-    scope = contextvars.copy_context()
-    return asyncio.get_running_loop().run_in_executor(_OneThread(name), scope.run, call)
 
+    def run() -> T:
+        try:
+            return call()
+        except BaseException as error:  # noqa: BLE001 - its type is raised below
+            raised = type_of(error)
+        # Outside of the clause: a chained error would be read again, and may be hostile.
+        raise RuntimeError(f"{raised} was raised")
 
-class _OneThread(Executor):
-    """Runs each call in a daemon thread: a stuck one holds up no other and no exit."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def submit(  # type: ignore[override]
-        self, call: Callable[..., T], /, *args: Any
-    ) -> Future[T]:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(call(*args))
-            except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
-                future.set_exception(RuntimeError(f"{type_of(error)} was raised"))
-
-        UserThread(target=run, name=self._name, daemon=True).start()
-        return future
+    return in_user_thread(run, name=name)
 
 
 def runner_for(

@@ -1,8 +1,15 @@
-"""The thread that a plain function runs in."""
+"""The thread that blocking user code runs in."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jobfleet_contracts.own_thread import in_own_thread
+
+T = TypeVar("T")
 
 
 class UserThread(threading.Thread):
@@ -29,3 +36,8 @@ class UserThread(threading.Thread):
         if self._runs and threading.get_ident() == self.ident:
             return False
         return super().daemon
+
+
+def in_user_thread(call: Callable[..., T], /, *values: Any, name: str) -> asyncio.Future[T]:
+    """Run user code in a :class:`UserThread` of its own; else like :func:`in_own_thread`."""
+    return in_own_thread(call, *values, name=name, kind=UserThread)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import encodings
 import encodings.aliases
 import pkgutil
@@ -14,6 +13,8 @@ from yarl import URL
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.credentials import HIDDEN, is_secret_name
+from jobfleet_contracts.own_thread import in_own_thread
+from jobfleet_worker.handlers.outcome_turns import outcome_turn
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
 from jobfleet_worker.outbound.redaction import Redaction
 from jobfleet_worker.outbound.refusals import CallFailed
@@ -53,7 +54,9 @@ class Exchange:
         is_large = len(body) > _LARGE
         arguments = (body, response.charset)
         kept, is_cut = (
-            await asyncio.to_thread(self._kept, *arguments) if is_large else self._kept(*arguments)
+            await in_own_thread(self._kept_in_turn, *arguments, name="kept-answer")
+            if is_large
+            else self._kept(*arguments)
         )
         return HttpAnswer(
             status=response.status,
@@ -62,6 +65,10 @@ class Exchange:
             duration_ms=self._milliseconds(),
             truncated=len(body) > MAX_KEPT_BYTES or is_cut,
         )
+
+    def _kept_in_turn(self, body: bytes, charset: str | None) -> tuple[str, bool]:
+        with outcome_turn():
+            return self._kept(body, charset)
 
     def _kept(self, body: bytes, charset: str | None) -> tuple[str, bool]:
         """Return the text that is kept, and whether it is only a part."""

@@ -6,12 +6,13 @@ is repeated for days. The trail keeps each of them for good.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.outcome import AttemptFailed, Outcome
+from jobfleet_contracts.own_thread import in_own_thread
+from jobfleet_worker.handlers.outcome_turns import outcome_turn
 
 MAX_REPEATED_BYTES = 16 * 1024
 """Size of an attempt's details as JSON. The job's last attempt keeps its details whole."""
@@ -43,7 +44,13 @@ async def masked_in_thread(outcome: Outcome) -> dict[str, Any] | None:
     """
     if not isinstance(outcome, AttemptFailed) or _fits(data_of(outcome), MIN_REPEATED_BYTES):
         return None
-    return await asyncio.get_running_loop().run_in_executor(None, masked, data_of(outcome))
+    return await in_own_thread(_masked_in_turn, data_of(outcome), name="masked-error")
+
+
+def _masked_in_turn(data: dict[str, Any]) -> dict[str, Any]:
+    with outcome_turn():
+        shown: dict[str, Any] = masked(data)
+        return shown
 
 
 def shortened(

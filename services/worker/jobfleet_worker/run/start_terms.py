@@ -5,7 +5,6 @@ By its handler, its request and the limits that are set.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
@@ -26,6 +25,7 @@ from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.handlers.declared_keys import KeyRefused, read_key
 from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.registry import Handler, Handlers
+from jobfleet_worker.handlers.user_thread import in_user_thread
 from jobfleet_worker.handlers.verdicts import Fail
 
 FillResults = Callable[[JobRequest], Awaitable[JobRequest]]
@@ -137,7 +137,7 @@ async def _declared(handler: Handler, request: JobRequest) -> StartTerms:
     if handler.rate_key is None and not wants_lock:
         return NO_TERMS if handler.rate is None else StartTerms(rates=(_demand(handler, None),))
     if handler.reads_with_code:  # a slow validator must not hold the loop
-        return await asyncio.to_thread(_keyed, handler, request, wants_lock)
+        return await in_user_thread(_keyed, handler, request, wants_lock, name="start-terms")
     return _keyed(handler, request, wants_lock)
 
 

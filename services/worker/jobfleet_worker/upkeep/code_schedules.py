@@ -18,6 +18,7 @@ from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedule_state import ScheduleState
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.handlers.user_thread import in_user_thread
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
 
 DECLARATIONS_AWAITED = "schedules.awaited"
@@ -83,7 +84,7 @@ class CodeSchedules:
             await self._declare()
         heads = await self._schedules.all()
         # A validator of the handler's may take its time: heartbeats must not wait for it.
-        refused = await asyncio.to_thread(self._find_refused, heads)
+        refused = await in_user_thread(self._find_refused, heads, name="schedule-payloads")
         self._heartbeat.refused = dict(refused.values())
         for name in refused.keys() - self._refused:
             _log.warning(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobfleet_backends.postgres.audit_trail import PostgresAuditTrail
@@ -35,6 +34,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Limits
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable, SettingsError
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_contracts.ports import Clock, RenewalLeases
 
 RENEWAL_SECONDS = 3.0
@@ -56,7 +56,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
     address = _address(settings)
     schema = settings.postgres_schema
     try:
-        await asyncio.to_thread(_make_schema, address, schema)
+        await in_own_thread(_make_schema, address, schema, name="make-schema")
     except BackendForbidden as error:
         raise SettingsError(f"{URL}: {error}") from error
     except BackendUnavailable:

@@ -13,6 +13,7 @@ from jobfleet_backends.postgres.migrations import check_version, read_version
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.postgres.session_threads import MAX_BATCH, SessionThread
 from jobfleet_backends.sql.operation_queue import Operation, OperationQueue
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_contracts.ports import Clock
 
 T = TypeVar("T")
@@ -163,7 +164,7 @@ class Database:
         for queue in (self._writes, self._index, self._reads):
             queue.close()
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            await in_own_thread(thread.join, name="close-threads")
         self._is_closed.set()
 
     def _prepare(self, session: Session) -> None:

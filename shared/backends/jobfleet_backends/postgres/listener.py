@@ -15,6 +15,7 @@ import structlog
 
 from jobfleet_backends.postgres.connection import Address, Session, cut, is_pooled
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.own_thread import in_own_thread
 
 LISTENING_LOST = "postgres.listening_lost"
 _LOOK_SECONDS = 15.0
@@ -68,7 +69,7 @@ class Listener:
         if session is not None and not session.closed:
             cut(session)
         if thread is not None:
-            await asyncio.to_thread(thread.join)
+            await in_own_thread(thread.join, name="close-threads")
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -33,6 +33,7 @@ from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Limits, Probe
 from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_contracts.ports import Clock, RenewalLeases
 
 DATABASE_OPENED = "database.opened"
@@ -62,7 +63,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
     """
     clock = clock or SystemClock()
     database = Database(path=settings.data_dir.absolute() / FILE_NAME, clock=clock)
-    await asyncio.to_thread(database.open)
+    await in_own_thread(database.open, name="open-database")
     if mode := wider_mode(database.path.parent):
         remedy = f"chmod 700 {database.path.parent}"
         _log.warning(FOLDER_OPEN, path=str(database.path.parent), mode=mode, remedy=remedy)

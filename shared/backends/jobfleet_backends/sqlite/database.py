@@ -30,6 +30,7 @@ from jobfleet_backends.sqlite.read_pool import ReadPool
 from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.errors import BackendUnavailable, SettingsError
+from jobfleet_contracts.own_thread import in_own_thread
 from jobfleet_contracts.ports import Clock
 
 FILE_NAME = "jobfleet.db"
@@ -111,7 +112,7 @@ class Database:
         self._writes.close()
         self._reads.close()
         for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+            await in_own_thread(thread.join, name="close-threads")
 
     def _explain(self, error: BaseException) -> BaseException:
         """Remember damage: another question may meet a sound page and know nothing of it."""

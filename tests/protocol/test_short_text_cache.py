@@ -26,6 +26,7 @@ CACHES = {
     "contracts/secret_names.py:is_secret_name": SHORT,
     "contracts/secret_names.py:role_of": SHORT,
     "contracts/worker_status.py:_adapter": "no argument",
+    "protocol/moving/event_form.py:_check_facts": "64 jobs of the file that one command reads",
     "publisher/django.py:_publisher": "no argument",
     "worker/handlers/described_error.py:_is_foreign": SHORT,
     "worker/handlers/signature.py:_runs_code": "types of the payloads of handlers",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from jobfleet_backends.settings import load_settings
+from jobfleet_backends.settings import Settings, load_settings
 from jobfleet_contracts.errors import SettingsError
 
 
@@ -181,3 +182,32 @@ def test_a_third_partys_secrets_that_make_no_sense_are_refused(
     (folder / ".env").write_text(f"JOBFLEET_{lines}\n")
     with pytest.raises(SettingsError, match=f"^JOBFLEET_{name}: .*{reason}"):
         load_settings()
+
+
+@pytest.mark.parametrize("source", ["file", "environment", "flag"])
+def test_a_tilde_is_the_users_home_in_every_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    paths = [name for name, field in Settings.model_fields.items() if _is_path(field.annotation)]
+    assert {"data_dir", "log_file"} <= set(paths)
+    given = {f"JOBFLEET_{name.upper()}": f"~/{name}" for name in paths}
+    if source == "file":
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    elif source == "environment":
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+    flags = {name: f"~/{name}" for name in paths} if source == "flag" else {}
+    settings = load_settings(**flags)
+    for name in paths:
+        assert getattr(settings, name) == folder / "home" / name
+
+
+def test_a_home_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBFLEET_DATA_DIR", "~nobody-of-this-name/jobs")
+    with pytest.raises(SettingsError, match=r"^JOBFLEET_DATA_DIR: ~nobody-of-this-name/jobs"):
+        load_settings()
+
+
+def _is_path(annotation: object) -> bool:
+    return annotation is Path or any(_is_path(part) for part in get_args(annotation))

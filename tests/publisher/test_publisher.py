@@ -94,6 +94,28 @@ async def test_an_empty_idempotency_key_makes_no_job_the_same(publisher: Publish
             await publisher.submit("echo", 1, idempotency_key=key)
 
 
+@pytest.mark.parametrize("wrong", ["a\ud800", "a\0", 7, b"a"])
+async def test_a_key_or_an_id_that_is_no_text_is_refused_by_name(
+    publisher: Publisher, wrong: Any
+) -> None:
+    asked = {
+        "idempotency_key": (
+            lambda: publisher.submit("echo", 1, idempotency_key=wrong),
+            lambda: publisher.open_group("g", idempotency_key=wrong),
+        ),
+        "job_id": (
+            lambda: publisher.find(wrong),
+            lambda: publisher.find_request(wrong),
+            lambda: publisher.job(wrong),
+        ),
+    }
+    for field, calls in asked.items():
+        for call in calls:
+            with pytest.raises(InvalidRequest, match=f"^{field}: ") as refused:
+                await call()
+            assert refused.value.field == field
+
+
 async def test_fifty_submits_with_one_key_make_one_job(publisher: Publisher) -> None:
     submits = [publisher.submit("echo", 1, idempotency_key="k") for _ in range(50)]
     jobs = await asyncio.gather(*submits)

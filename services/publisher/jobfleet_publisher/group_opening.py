@@ -12,7 +12,7 @@ from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_protocol.actions.groups import Groups, group_request
 from jobfleet_protocol.actions.submission import Submitted
 from jobfleet_publisher.group import Group
-from jobfleet_publisher.request_fields import check_key, seconds_of, steps_field
+from jobfleet_publisher.request_fields import seconds_of, steps_field
 from jobfleet_publisher.submit_options import GroupOptions, JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 
@@ -100,7 +100,6 @@ class OpensGroups(ABC):
         Args:
             member_of: a group, and the place in it that this one takes.
         """
-        check_key(idempotency_key)
         groups, job_of = await self._group_parts()
         fields = {
             "jobName": name,

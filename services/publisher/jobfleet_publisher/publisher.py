@@ -16,6 +16,7 @@ import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
+from jobfleet_contracts.job_id import check_job_id
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.transaction import Opened, Opening, UserTransactions
@@ -27,7 +28,7 @@ from jobfleet_publisher import current
 from jobfleet_publisher.group_opening import OpensGroups
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
-from jobfleet_publisher.request_fields import check_key, request_fields, seconds_of
+from jobfleet_publisher.request_fields import request_fields, seconds_of
 from jobfleet_publisher.submit_options import JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 from jobfleet_publisher.trace_context import traced
@@ -301,7 +302,6 @@ class Publisher(OpensGroups):
             FleetSealed: the fleet is sealed.
             BackendUnavailable: the database does not answer.
         """
-        check_key(idempotency_key)
         opened = await self._use()
         transactions = opened.backend.transactions
         if transactions is None:
@@ -367,7 +367,6 @@ class Publisher(OpensGroups):
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
     ) -> SubmittedJob:
         """Submit a request that was checked before; raises like :meth:`submit`."""
-        check_key(idempotency_key)
         opened = await self._use()
         submitter = opened.writes.submitter
         answer = await submitter.submit(request, idempotency_key=idempotency_key, by=by)
@@ -400,8 +399,10 @@ class Publisher(OpensGroups):
         """Return where a job stands, by its id; ``None`` if there is no such job.
 
         Raises:
+            InvalidRequest: the id is no text.
             BackendUnavailable: the trail does not answer.
         """
+        check_job_id(job_id)
         backend = (await self._use()).backend
         event = await backend.trail.newest(job_id)
         if event is None:
@@ -414,9 +415,11 @@ class Publisher(OpensGroups):
         If the history was removed, it has no payload and no context.
 
         Raises:
+            InvalidRequest: the id is no text.
             CodecError: it is encoded, and cannot be decoded here.
             BackendUnavailable: the trail does not answer.
         """
+        check_job_id(job_id)
         backend = (await self._use()).backend
         event = await backend.trail.read(job_id, 1)
         if event is None:
@@ -427,9 +430,11 @@ class Publisher(OpensGroups):
         """Return a job that was submitted before, by whomever, to wait for it or to cancel it.
 
         Raises:
+            InvalidRequest: the id is no text.
             UnknownJob: there is no such job.
             BackendUnavailable: the trail does not answer.
         """
+        check_job_id(job_id)
         opened = await self._use()
         event = await opened.backend.trail.newest(job_id)
         if event is None:

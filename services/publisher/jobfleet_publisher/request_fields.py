@@ -6,22 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobfleet_contracts.errors import InvalidRequest
-
 if TYPE_CHECKING:
     from jobfleet_publisher.submit_options import JobOptions
     from jobfleet_publisher.then import Then
-
-
-def check_key(key: str | None) -> None:
-    """Refuse an empty idempotency key.
-
-    Raises:
-        InvalidRequest: it is empty.
-    """
-    if key is not None and not key.strip():
-        message = "the idempotency key is empty; all jobs with it would be one job"
-        raise InvalidRequest(message, field="idempotency_key")
 
 
 def request_fields(options: JobOptions) -> dict[str, Any]:

@@ -16,10 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from jobfleet_contracts.codec import decode, encode
-from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.json_check import check_json
 from jobfleet_contracts.outcome import (
@@ -31,6 +28,7 @@ from jobfleet_contracts.outcome import (
     Outcome,
 )
 from jobfleet_contracts.own_thread import in_own_thread
+from jobfleet_publisher.plain_payload import plain_payload
 from jobfleet_worker.handlers.context import AttemptFacts
 from jobfleet_worker.handlers.described_error import error_of
 from jobfleet_worker.handlers.hook_marks import hook_mark_of, provide, provided_type
@@ -277,9 +275,6 @@ def _provider_of(made: Any, value: Any) -> Callable[[], Any]:
 
 def _as_json(value: Any, field: str) -> Any:
     """Return the value as it comes back from the trail: tuples are lists, keys are strings."""
-    try:
-        plain = to_jsonable_python(value, by_alias=True)
-    except ValueError as error:
-        raise InvalidRequest(f"{field} is not JSON: {error}", field=field) from error
+    plain = plain_payload(value, field=field)
     check_json(plain, field=field)
     return decode(encode(plain))

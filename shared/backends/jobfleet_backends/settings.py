@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobfleet_backends.env_file import ENCODING, read_env_file
@@ -34,6 +41,18 @@ LONGEST_SECONDS = 30 * 86_400
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
+
+
+def _at_home(path: Path) -> Path:
+    # No shell has read what stands in ``.env``.
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} begins with ~, and there is no such home: {error}") from None
+
+
+UserPath = Annotated[Path, AfterValidator(_at_home)]
+"""Every setting that is a path: ``~`` at its begin is the user's home."""
 
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f:.]+")
@@ -69,7 +88,7 @@ class Settings(BaseSettings):
     url: str | None = None
     api_key: SecretStr | None = None
     backend: Literal["embedded", "azure", "postgres"] = "embedded"
-    data_dir: Path = Path(".jobfleet")
+    data_dir: UserPath = Path(".jobfleet")
     postgres_url: SecretStr = SecretStr("postgresql://localhost:5432/jobfleet")
     postgres_schema: str = Field(default="jobfleet", pattern=r"^[a-z_][a-z0-9_]{0,49}$")
     rabbitmq_url: SecretStr = Field(
@@ -131,7 +150,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
-    log_file: Path | None = None
+    log_file: UserPath | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     retention_days: float | None = Field(default=None, gt=0, le=36_500)
     job_logs: bool = True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
 from jobfleet_cli.lazy_group import COMMANDS
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, heed_ctrl_c
 
 
 def test_help_lists_every_command_without_importing_any() -> None:
@@ -28,6 +31,28 @@ def test_help_lists_every_command_without_importing_any() -> None:
     *help_lines, imported = answer.stdout.splitlines()
     assert imported == ""
     assert [line.split()[0] for line in help_lines[-len(COMMANDS) :]] == list(COMMANDS)
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_with_130_and_in_silence(
+    tmp_path: Path, until: Callable[..., None]
+) -> None:
+    marker = tmp_path / "importing"
+    (tmp_path / "typer.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\ntime.sleep(600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobfleet_cli", "queues", "list"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
+    )
+    try:
+        until(marker.exists, "the import")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, errors) == (130, b"")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 
 import orjson
@@ -31,6 +32,34 @@ def log(payload: None = None) -> None:
     structlog.get_logger().debug("too.quiet")
     logging.getLogger("mine").debug("too.quiet")
     raise ValueError("no luck")
+"""
+HOLDING = """
+import atexit
+import multiprocessing
+import pathlib
+import time
+from jobfleet_worker import handler
+
+def linger() -> None:
+    time.sleep(600)
+
+def leave_child() -> None:
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+
+@handler("hold")
+def hold() -> None:
+    atexit.register({callback})
+    atexit.register(pathlib.Path("held").touch)  # called first
+"""
+STARVING = """
+import pathlib
+import resource
+from jobfleet_worker import handler
+
+@handler("starve")
+async def starve() -> None:
+    pathlib.Path("starved").touch()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))
 """
 DEAF = """
 import signal
@@ -207,6 +236,55 @@ def test_an_idle_thread_pool_of_a_module_does_not_hold_up_the_end(
     assert worker.wait(30) == 0
     assert "worker.stopped" in cli.log
     assert "worker.threads_left" not in cli.log
+
+
+def stopped_while_its_exit_is_held_up(
+    cli: Cli, until: Callable[..., None], callback: str
+) -> subprocess.Popen[str]:
+    """Return a worker that has stopped in order and then calls what a handler gave to atexit."""
+    (cli.folder / "holds.py").write_text(HOLDING.format(callback=callback))
+    worker = cli.start("worker", "--handlers", "holds", JOBFLEET_DRAIN_SECONDS="1")
+    [job] = cli.publish("--type", "hold")
+    until(lambda: "\tCompleted\t" in cli.run("jobs", "show", job).stdout, "the job")
+    worker.send_signal(signal.SIGTERM)
+    until((cli.folder / "held").exists, "the callback")
+    return worker
+
+
+@pytest.mark.parametrize(
+    ("callback", "named"),
+    [("time.sleep, 600", "native code"), ("linger", "in linger"), ("leave_child", "in _exit")],
+)
+def test_a_callback_of_the_exit_is_named_and_does_not_hold_it_up(
+    cli: Cli, until: Callable[..., None], callback: str, named: str
+) -> None:
+    worker = stopped_while_its_exit_is_held_up(cli, until, callback)
+    assert worker.wait(120) == 0
+    [line] = [each for each in cli.log.splitlines() if "worker.exit_held_up" in each]
+    assert named in line
+
+
+def test_a_second_signal_ends_a_worker_whose_exit_is_held_up(
+    cli: Cli, until: Callable[..., None]
+) -> None:
+    worker = stopped_while_its_exit_is_held_up(cli, until, "time.sleep, 600")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(120) == -signal.SIGTERM
+    assert "worker.exit_held_up" not in cli.log
+
+
+def test_a_worker_whose_loop_cannot_be_entered_again_says_so_once_and_ends(
+    cli: Cli, until: Callable[..., None]
+) -> None:
+    (cli.folder / "starves.py").write_text(STARVING)
+    worker = cli.start("worker", "--handlers", "starves", JOBFLEET_DRAIN_SECONDS="1")
+    cli.publish("--type", "starve")
+    until((cli.folder / "starved").exists, "the handler")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(120) == 1
+    assert cli.log.count("worker.loop_lost") == 1
+    assert "Too many open files" in cli.log
+    assert cli.log.count("handler.exit_ignored") <= 1
 
 
 def test_a_handler_cannot_make_its_worker_deaf(cli: Cli, until: Callable[..., None]) -> None:

@@ -16,7 +16,7 @@ from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.state import State
 from jobfleet_worker import handler
 from jobfleet_worker.handlers.context import JobContext
-from jobfleet_worker.run.user_code_loop import run_through
+from jobfleet_worker.run.user_code_loop import LoopLost, run_through
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import Workshop
 
@@ -274,6 +274,27 @@ def test_what_the_work_itself_raises_is_raised(loop: str) -> None:
 
     with pytest.raises(ValueError, match="mine"):
         run_through(work(), loop_factory=LOOPS[loop])
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_that_cannot_be_entered_again_is_given_up(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[BaseException] = []
+    monkeypatch.setattr("jobfleet_worker.run.user_code_loop._ignore", ignored.append)
+
+    def refuse(_: Any) -> None:
+        raise OSError("no entry")
+
+    async def work() -> None:
+        running: Any = asyncio.get_running_loop()
+        running.run_until_complete = refuse  # from the next entry on
+        running.stop()
+        await asyncio.sleep(3600)
+
+    with pytest.raises(LoopLost, match="OSError: no entry"):
+        run_through(work(), loop_factory=LOOPS[loop])
+    assert len(ignored) == 1  # the stop
 
 
 @pytest.mark.parametrize("loop", LOOPS)

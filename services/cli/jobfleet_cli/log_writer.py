@@ -154,6 +154,11 @@ def drain_logs(seconds: float = EXIT_SECONDS) -> None:
         writer.drain(max(end - time.monotonic(), 0.0))
 
 
+def reopen_logs() -> None:
+    """Let lines be written again while callbacks of ``atexit`` hold up the interpreter's exit."""
+    _ended.clear()
+
+
 def _end() -> None:
     drain_logs()
     _ended.set()

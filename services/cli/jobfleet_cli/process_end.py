@@ -1,29 +1,39 @@
-"""The end of a worker's process, which threads of user code must not hold up."""
+"""The end of a worker's process, which user code must not hold up: its threads, its callbacks."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import thread as pools
 
 import structlog
 
-from jobfleet_cli.log_writer import drain_logs
+from jobfleet_cli.log_writer import drain_logs, reopen_logs
+from jobfleet_cli.stop_signals import end_at_next_signal
 
 THREADS_LEFT = "worker.threads_left"
+EXIT_HELD_UP = "worker.exit_held_up"
+LOOP_LOST = "worker.loop_lost"
 THREAD_SECONDS = 5.0
 """For threads that handlers have started and left, after the worker has stopped."""
+CALLBACK_SECONDS = 5.0
+"""For callbacks of ``atexit``, if less of the drain time is left."""
 
 _log = structlog.get_logger()
 
 
-def end_process(*, seconds: float) -> None:
+def end_process(*, seconds: float, callback_seconds: float) -> None:
     """Return once no thread keeps the process alive; else name the threads and end it at once.
 
-    The interpreter waits for every thread that is not a daemon, without a limit.
+    The interpreter waits for every thread that is not a daemon, then calls what ``atexit`` holds,
+    both without a limit. After the return the process has ``callback_seconds``, 5 s at least. From
+    the call on, a signal to stop ends it at once.
     """
+    end_at_next_signal()
     deadline = time.monotonic() + seconds
     _end_idle_pools()
     left = _threads()
@@ -32,9 +42,40 @@ def end_process(*, seconds: float) -> None:
         left = _threads()
     if left:
         _log.warning(THREADS_LEFT, threads=sorted(each.name for each in left))
-        drain_logs()
+        _end_at_once(0)
+    watched = (max(callback_seconds, CALLBACK_SECONDS),)
+    threading.Thread(target=_watch, args=watched, name="exit-watch", daemon=True).start()
+
+
+def end_lost(error: BaseException) -> None:
+    """Say that the worker's event loop is lost, and end the process with exit code 1.
+
+    Its jobs are taken over as those of a lost worker.
+    """
+    _log.error(LOOP_LOST, error=str(error))
+    _end_at_once(1)
+
+
+def _watch(seconds: float) -> None:
+    time.sleep(seconds)
+    reopen_logs()
+    _log.warning(EXIT_HELD_UP, at=_place_of_main_thread())
+    _end_at_once(0)
+
+
+def _place_of_main_thread() -> list[str]:
+    """Return where the callback begins and where it is; one in native code has no place."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    calls = traceback.extract_stack(frame) if frame is not None else []
+    places = [f"{each.filename}:{each.lineno} in {each.name}" for each in calls]
+    return [*dict.fromkeys(places[:1] + places[-1:])] or ["native code"]
+
+
+def _end_at_once(code: int) -> None:
+    drain_logs()
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-        os._exit(0)
+    os._exit(code)
 
 
 def _end_idle_pools() -> None:

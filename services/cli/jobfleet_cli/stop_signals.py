@@ -21,6 +21,20 @@ SIGNAL_RESTORED = "signal.restored"
 _log = structlog.get_logger()
 
 
+def end_at_next_signal() -> None:
+    """Let each of the signals end the process at once; call it in the main thread.
+
+    A closed terminal that is ignored stays ignored.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+        numbers.add(HANGUP)
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
 class StopSignals:
     """Hands the wish to stop on to whatever runs; ``request`` must be thread-safe."""
 

@@ -11,13 +11,13 @@ from jobfleet_cli.event_loop import loop_factory, run_async
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.local_fleet import run_reloading
 from jobfleet_cli.logging import configure_logging
-from jobfleet_cli.process_end import THREAD_SECONDS, end_process
+from jobfleet_cli.process_end import THREAD_SECONDS, end_lost, end_process
 from jobfleet_cli.session import storage_settings
 from jobfleet_cli.terminal_text import indented
 from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
 from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
-from jobfleet_worker.run.user_code_loop import run_through
+from jobfleet_worker.run.user_code_loop import LoopLost, run_through
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -65,8 +65,12 @@ def worker(
     except HandlerImportError as error:
         print(f"error: {indented(str(error))}", file=sys.stderr)
         raise typer.Exit(ExitCode.USAGE) from None
-    run_through(
-        run_worker(settings, loaded, stop_with_parent=stop_with_parent),
-        loop_factory=loop_factory(),
-    )
-    end_process(seconds=min(settings.drain_seconds, THREAD_SECONDS))
+    try:
+        left = run_through(
+            run_worker(settings, loaded, stop_with_parent=stop_with_parent),
+            loop_factory=loop_factory(),
+        )
+    except LoopLost as error:
+        end_lost(error)
+        raise
+    end_process(seconds=min(settings.drain_seconds, THREAD_SECONDS), callback_seconds=left)

@@ -19,8 +19,12 @@ from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker
 
 
-async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent: bool) -> None:
-    """Run until SIGTERM, Ctrl-C or, with ``stop_with_parent``, the end of standard input."""
+async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent: bool) -> float:
+    """Run until SIGTERM, Ctrl-C or, with ``stop_with_parent``, the end of standard input.
+
+    Returns:
+        the seconds that are left of the drain time.
+    """
     options = worker_options(settings)
     backend = await open_backend(settings)
     try:
@@ -49,6 +53,7 @@ async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent
         async with served:
             await worker.run()
         keeping.cancel()
+        return worker.drain_seconds_left
     finally:
         await backend.close()
 

@@ -57,6 +57,7 @@ class Worker:
         self._stop, self.has_started = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._drain_end: float | None = None
         self._setup = WorkerSetup.of(
             backend=backend, handlers=handlers, options=options, clock=clock, metrics=metrics
         )
@@ -78,6 +79,13 @@ class Worker:
             self._loop.call_soon_threadsafe(self._stop.set)
         else:
             self._stop.set()
+
+    @property
+    def drain_seconds_left(self) -> float:
+        """What is left of the drain time: all of it before the drain, 0 at least."""
+        if self._loop is None or self._drain_end is None:
+            return self._options.drain_seconds
+        return max(self._drain_end - self._loop.time(), 0.0)
 
     async def run(self) -> None:
         """Work until :meth:`request_stop`, then finish or hand back what runs.
@@ -198,6 +206,7 @@ class Worker:
     async def _drain(self, work: asyncio.Task[None]) -> None:
         """Take nothing more, let running jobs finish for a while, hand back the rest."""
         running = len(self.executor.running)
+        self._drain_end = asyncio.get_running_loop().time() + self._options.drain_seconds
         _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
         self._running.consumer.stop()
         self.executor.leave_abandoned()

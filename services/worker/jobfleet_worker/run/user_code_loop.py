@@ -12,6 +12,7 @@ by a handler, and the loop's factory of tasks and its threads stay those of the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Collection, Coroutine, Generator
@@ -30,6 +31,11 @@ LOOP_CHANGE_IGNORED = "handler.loop_change_ignored"
 LAST_SECONDS = 1.0
 
 T = TypeVar("T")
+
+
+class LoopLost(Exception):
+    """The event loop cannot be entered any more."""
+
 
 _log = structlog.get_logger()
 
@@ -75,6 +81,8 @@ def run_through(
 
     Raises:
         KeyboardInterrupt: Ctrl-C, if SIGINT has no handler, after ``work`` was cancelled.
+        LoopLost: the loop cannot be entered again, as when user code has left no file number for
+            it. Its tasks stay where they are: end the process.
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
@@ -90,7 +98,8 @@ def run_through(
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         asyncio.set_event_loop(None)
-        loop.close()
+        with contextlib.suppress(RuntimeError, OSError):  # a lost loop may count as running
+            loop.close()
 
 
 def _keep_as_it_is(loop: asyncio.AbstractEventLoop) -> None:
@@ -125,8 +134,11 @@ def _is_ours_to_change(method: str) -> bool:
 
 def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """Enter the loop again until the task is done; its own exception is left in it."""
+    refusal: Exception | None = None
     while not task.done():
+        entered: list[bool] = []
         try:
+            loop.call_soon(entered.append, True)
             loop.run_until_complete(task)
         except KeyboardInterrupt as error:
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a real Ctrl-C
@@ -138,10 +150,16 @@ def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
             if not task.done():
                 _ignore(error)
         except Exception as error:  # noqa: BLE001 - RuntimeError where user code has stopped the loop
-            if not task.done():
+            if entered and not task.done():
                 _ignore(error)
+            elif not task.done():  # else this would spin: nothing has run since the last time
+                if refusal is not None:
+                    raise LoopLost(f"{type(refusal).__name__}: {refusal}") from refusal
+                refusal = error
+                continue
         except asyncio.CancelledError:
             pass
+        refusal = None
 
 
 def _ignore(error: BaseException) -> None:

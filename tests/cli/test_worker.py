@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -260,6 +262,8 @@ def test_a_callback_of_the_exit_is_named_and_does_not_hold_it_up(
 ) -> None:
     worker = stopped_while_its_exit_is_held_up(cli, until, callback)
     assert worker.wait(120) == 0
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)  # the child that the handler has left
     [line] = [each for each in cli.log.splitlines() if "worker.exit_held_up" in each]
     assert named in line
 

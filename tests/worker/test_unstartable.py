@@ -184,7 +184,7 @@ async def test_beside_a_message_that_came_back_its_worker_takes_no_other_before_
     neighbour = await workshop.submit("deadly", "f")
     await asyncio.sleep(0.3)  # a worker with free slots takes what comes within milliseconds
     assert await workshop.statuses(neighbour) == ["Queued"]
-    assert _asked == ["e"]
+    assert "f" not in _asked
     goes_on.set()
     for job_id in (came_back, neighbour):
         assert (await workshop.until_ended(job_id)).after.state is State.COMPLETED

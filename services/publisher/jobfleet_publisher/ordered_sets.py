@@ -54,7 +54,7 @@ def with_ordered_sets(value: Any) -> Any:
 
 
 def _ordered(value: Any, depth: int) -> Any:
-    # Deeper than the limit, or circular: whoever makes it JSON refuses it.
+    # Deeper than the limit, or circular: it is refused when it becomes JSON.
     if type(value) in _PLAIN or depth > MAX_NESTING:
         return value
     if isinstance(value, Enum):

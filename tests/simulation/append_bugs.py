@@ -22,7 +22,7 @@ from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail import chain, transitions
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.large_data import externalise
-from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.trail_writer import Insert, TrailWriter
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -37,11 +37,13 @@ def no_epoch_check() -> AbstractContextManager[Any]:
 def refusal_means_not_written() -> AbstractContextManager[Any]:
     """A refusal is taken for somebody else's event, though it may be one's own."""
 
-    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+    async def until_answered(
+        self: TrailWriter, events: Sequence[Event], insert: Insert | None = None
+    ) -> Event | None:
         events = await _stored(events, self._payloads)
         while True:
             try:
-                await self._trail.insert(events)
+                await (insert or self._trail.insert)(events)
             except SequenceTaken:
                 return await self._look(events[0])
             except BackendError:
@@ -55,11 +57,13 @@ def refusal_means_not_written() -> AbstractContextManager[Any]:
 def refusal_means_written() -> AbstractContextManager[Any]:
     """A refusal is taken for an earlier try of one's own."""
 
-    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+    async def until_answered(
+        self: TrailWriter, events: Sequence[Event], insert: Insert | None = None
+    ) -> Event | None:
         events = await _stored(events, self._payloads)
         while True:
             try:
-                await self._trail.insert(events)
+                await (insert or self._trail.insert)(events)
             except SequenceTaken:
                 pass
             except BackendError:
@@ -74,12 +78,14 @@ def refusal_means_written() -> AbstractContextManager[Any]:
 def fresh_event_id_at_each_try() -> Iterator[None]:
     """One's own earlier try is not known again."""
 
-    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+    async def until_answered(
+        self: TrailWriter, events: Sequence[Event], insert: Insert | None = None
+    ) -> Event | None:
         events = await _stored(events, self._payloads)
         while True:
             events = [replace(event, event_id=new_id()) for event in events]
             try:
-                await self._trail.insert(events)
+                await (insert or self._trail.insert)(events)
             except BackendError:
                 found = await self._look(events[0])
                 if found is None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
 
 from jobfleet_worker.metrics import bounded_connections
 from jobfleet_worker.metrics.health_server import HealthServer
 from tests.polling import eventually
+from tests.raw_connection import Streams, connected, rest_of
 from tests.worker.test_health_server import Parts, get, serving
 
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture
@@ -30,36 +30,17 @@ async def server() -> AsyncIterator[HealthServer]:
         yield made
 
 
-@asynccontextmanager
-async def connected(server: HealthServer, own: str = "127.0.0.1") -> AsyncIterator[Streams]:
-    """A connection from this address, closed at the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(own, 0))
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """Return all until the server closes the connection; fails if it does not."""
-    async with asyncio.timeout(60):
-        try:
-            return await reader.read()
-        except ConnectionResetError:
-            return b""
-
-
 @pytest.mark.parametrize(
     "sent", [b"", b"GET", GET, GET + b"\r\n" + GET, GET + b"Content-Length: 9\r\n\r\nkey="]
 )
 async def test_a_request_that_does_not_come_ends_its_connection(soon: None, sent: bytes) -> None:
-    async with serving(Parts()) as server, connected(server) as (reader, writer):
+    async with serving(Parts()) as server, connected(server.port) as (reader, writer):
         writer.write(sent)
         await rest_of(reader)
 
 
 async def test_headers_that_come_byte_by_byte_get_no_more_time(soon: None) -> None:
-    async with serving(Parts()) as server, connected(server) as (reader, writer):
+    async with serving(Parts()) as server, connected(server.port) as (reader, writer):
         writer.write(GET + b"X: ")
         answer = asyncio.create_task(rest_of(reader))
         while not answer.done():
@@ -76,7 +57,7 @@ class LongPage(Parts):
 
 
 async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(soon: None) -> None:
-    async with serving(LongPage()) as server, connected(server) as (reader, writer):
+    async with serving(LongPage()) as server, connected(server.port) as (reader, writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
@@ -93,7 +74,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(soon: None) 
 
 @pytest.mark.parametrize(("path", "status"), [("livez", b" 200 "), ("nothing", b" 404 ")])
 async def test_a_connection_gets_one_answer(server: HealthServer, path: str, status: bytes) -> None:
-    async with connected(server) as (reader, writer):
+    async with connected(server.port) as (reader, writer):
         writer.write(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 3)
         answer = await rest_of(reader)
         assert (answer.count(b"HTTP/1.1"), answer.count(status)) == (1, 1)
@@ -105,10 +86,10 @@ async def test_half_requests_take_no_more_than_their_share_and_the_port_still_an
 ) -> None:
     monkeypatch.setattr(bounded_connections, "MAX_CONNECTIONS", 20)
     async with AsyncExitStack() as stack:
-        other = await stack.enter_async_context(connected(server, "127.0.0.2"))
+        other = await stack.enter_async_context(connected(server.port, own="127.0.0.2"))
         held: list[Streams] = []
         for number in range(60):
-            held.append(await stack.enter_async_context(connected(server)))
+            held.append(await stack.enter_async_context(connected(server.port)))
             held[-1][1].write(GET if number % 2 else b"")
         for reader, _ in held[:41]:
             await rest_of(reader)
@@ -136,7 +117,7 @@ async def test_what_a_dropped_connection_asked_is_not_asked_any_more(
 
     async with serving(Hanging()) as server, AsyncExitStack() as stack:
         for _ in range(30):
-            _, writer = await stack.enter_async_context(connected(server))
+            _, writer = await stack.enter_async_context(connected(server.port))
             writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         async def bounded() -> bool:

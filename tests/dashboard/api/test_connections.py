@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import h11
@@ -16,10 +16,10 @@ from jobfleet_dashboard.strict_connection import FREE_CHUNKS, STEP_EVENTS, Stric
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.running import Running, running
 from tests.polling import eventually
+from tests.raw_connection import Streams, connected, rest_of
 
 HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture
@@ -36,24 +36,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "STALL_SECONDS", 0.3)
 
 
-@asynccontextmanager
-async def connected(server: Running) -> AsyncIterator[Streams]:
-    """A connection that is closed at the end."""
-    address = urlsplit(server.address)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """Return all until the server closes the connection; fails if it does not."""
-    async with asyncio.timeout(60):
-        try:
-            return await reader.read()
-        except ConnectionResetError:
-            return b""
+def port_of(server: Running) -> int:
+    port = urlsplit(server.address).port
+    assert port is not None
+    return port
 
 
 @pytest.mark.parametrize(
@@ -71,14 +57,14 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 async def test_a_request_that_does_not_come_ends_its_connection(
     server: Running, sent: bytes
 ) -> None:
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         writer.write(sent)
         await rest_of(reader)
 
 
 @pytest.mark.usefixtures("soon")
 async def test_headers_that_come_byte_by_byte_get_no_more_time(server: Running) -> None:
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         answer = asyncio.create_task(rest_of(reader))
         while not answer.done():
             writer.write(b"x")
@@ -89,7 +75,7 @@ async def test_headers_that_come_byte_by_byte_get_no_more_time(server: Running) 
 @pytest.mark.usefixtures("soon")
 async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(server: Running) -> None:
     path = "/static/swagger-ui/swagger-ui-bundle.js"
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(20):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -109,7 +95,7 @@ async def test_a_body_that_comes_slowly_is_waited_for(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "HEADER_SECONDS", 0.3)
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         writer.write(HEAD + b"Connection: close\r\nContent-Length: 10\r\n\r\n")
         for byte in b"key=abcdef":
             writer.write(bytes([byte]))
@@ -124,7 +110,7 @@ async def test_one_address_cannot_hold_more_than_its_share_of_connections(
     async with AsyncExitStack() as stack:
         held: list[Streams] = []
         for number in range(60):
-            held.append(await stack.enter_async_context(connected(server)))
+            held.append(await stack.enter_async_context(connected(port_of(server))))
             held[-1][1].write(GET if number % 2 else HEAD + b"Content-Length: 9\r\n\r\n")
         for reader, _ in held[:40]:
             await rest_of(reader)
@@ -142,7 +128,7 @@ async def test_a_request_with_both_framings_is_400_and_closes_its_connection(
 ) -> None:
     framing = [b"Content-Length: " + length, b"Transfer-Encoding: " + encoding]
     for headers in (framing, framing[::-1]):
-        async with connected(server) as (reader, writer):
+        async with connected(port_of(server)) as (reader, writer):
             head = HEAD + b"\r\n".join(headers) + b"\r\n\r\n"
             writer.write(head + b"0\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = await rest_of(reader)
@@ -177,7 +163,7 @@ async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
         b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\n",
     ):
         for broken in BROKEN:
-            async with connected(server) as (reader, writer):
+            async with connected(port_of(server)) as (reader, writer):
                 writer.write(line + CHUNKED)
                 if pause:  # the answer may have begun, or be complete
                     await writer.drain()
@@ -208,7 +194,7 @@ async def test_a_head_that_others_may_end_elsewhere_is_400_and_closes_its_connec
     server: Running, head: bytes
 ) -> None:
     for pieces in ([head + GET + b"\r\n"], [bytes([byte]) for byte in head]):
-        async with connected(server) as (reader, writer):
+        async with connected(port_of(server)) as (reader, writer):
             writer.write(GET + b"\r\n")  # what came before is answered
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
             for piece in pieces:
@@ -241,7 +227,7 @@ def read_events(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 async def test_chunks_of_one_byte_are_read_until_their_allowance_is_used_up(
     server: Running, read_events: list[object], line: bytes
 ) -> None:
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         writer.write(line + CHUNKED + b"1\r\na\r\n" * 50_000)
         assert (await rest_of(reader)).startswith(b"HTTP/1.1 400 ")
     read = [event for event in read_events if isinstance(event, h11.Data)]
@@ -267,7 +253,7 @@ async def test_others_have_their_turn_between_the_steps_of_one_body(
         return event
 
     monkeypatch.setattr(StrictConnection, "next_event", recorded)
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         stop: list[asyncio.Handle] = []
         count_turns()
         writer.write(HEAD + b"Connection: close\r\n" + CHUNKED.partition(b"\r\n")[2])
@@ -281,7 +267,7 @@ async def test_others_have_their_turn_between_the_steps_of_one_body(
 async def test_what_comes_after_an_early_answer_is_not_read_and_the_answer_arrives(
     server: Running, read_events: list[object]
 ) -> None:
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         writer.write(b"POST /nowhere HTTP/1.1\r\n" + CHUNKED)
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 404 ")
@@ -299,7 +285,7 @@ async def test_a_client_that_sends_on_after_its_answer_is_dropped(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.3)
-    async with connected(server) as (reader, writer):
+    async with connected(port_of(server)) as (reader, writer):
         writer.write(b"POST /nowhere HTTP/1.1\r\n" + CHUNKED)
         await rest_of(reader)
 

@@ -87,8 +87,10 @@ def held_locks_of_text(text: str | None) -> tuple[HeldLock, ...]:
     Raises:
         ValueError: it is another one.
     """
+    if text is None:
+        return ()
     try:
-        found = [HeldLock(str(lock), turn) for lock, turn in decode(text)] if text else []
+        found = [HeldLock(str(lock), turn) for lock, turn in decode(text)]
     except (InvalidRequest, TypeError, ValueError) as error:
         raise ValueError(f"locks are not a list of lock and turn: {error}") from error
     if not all(isinstance(each.turn, int) for each in found):

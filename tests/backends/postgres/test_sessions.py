@@ -47,9 +47,19 @@ def proxied(settings: Settings, postgres: PostgresServer, proxy: TcpProxy) -> Se
     return settings.model_copy(update={"postgres_url": SecretStr(url)})
 
 
+@pytest.fixture
+async def named_backend(settings: Settings) -> AsyncIterator[Backend]:
+    """One whose sessions have a name of their own: other tests use the same server."""
+    url = f"{settings.postgres_url.get_secret_value()}?application_name=named"
+    backend = await open_backend(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+    yield backend
+    await backend.close()
+
+
 async def test_sessions_that_the_server_ended_while_they_were_idle_cost_no_answer(
-    backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    named_backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    backend = named_backend
     monkeypatch.setattr(session_threads, "_IDLE_SECONDS", 0)
     life = a_life()
     await backend.trail.insert(life)
@@ -59,9 +69,9 @@ async def test_sessions_that_the_server_ended_while_they_were_idle_cost_no_answe
     with psycopg.connect(url, autocommit=True) as session:
         session.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'jobfleet'"
+            "WHERE application_name = 'named'"
         )
-        ended = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobfleet'"
+        ended = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'named'"
 
         async def all_ended() -> bool:
             return session.execute(ended).fetchone() == (0,)
